@@ -1,26 +1,28 @@
-"""Trains the full shape of OpenAudio S1-mini on this device: time, memory, and its adapter.
+"""Measures what is worth knowing of a GPU, with one command: the JSON goes into the README.
 
-    python benchmarks/gpu.py [--batch N] [--steps N] [--recompute] [--json]
+    python benchmarks/gpu.py [--device cuda|cpu] [--quick] [--trace FILE] [--codec FOLDER]
 
-860 million random bfloat16 weights (28 + 4 layers, dim 1,024, 155,776 tokens, 10 codebooks of
-4,096) with the reference run's adapter: rank 8 on attention, MLP, embeddings and heads, float32. A
-step is a batch of utterances of 300 frames and 100 text tokens through forward, loss, backward,
-clipping and AdamW, after a warm-up step. The default is 8 utterances on a GPU and one on a CPU,
-where a step takes half a minute.
+OpenAudio S1-mini's full shape (860 million random bfloat16 weights, 28 + 4 layers) with the
+reference run's adapter: rank 8 on attention, MLP, embeddings and heads, float32. The steps are the
+product's own (`fintts_trainer.step`), over 8 and over 32 utterances of 100 text tokens and 300
+frames, eager and compiled; on an H100 all of it is meant to take less than eight minutes. `--quick`
+takes a narrow model of the same depth, one utterance and no compilation, to try the program on a
+CPU.
 
-- "beyond the weights" is the peak memory during a step: adapter, gradients, moments,
-  activations. On a GPU it is torch's own count; on Linux the process's resident memory.
+- "beyond the weights" is the peak memory during the steps: adapter, gradients, moments,
+  activations. "foreseen" is what the trainer computes from its two trial steps, without moments.
 - MFU is `ModelShape.training_flops` a second over the best matrix product of the same type.
-- Then the adapter is merged into the base model's own files, as `fintts export --format fish` does;
-  the merged folder is opened strictly, and its logits are compared with those of base and adapter.
-  Merged bfloat16 weights are rounded to 8 bits, so they agree to about 2⁻⁸ of their size; the
+- The parts of a step are measured in an eager step that waits for each part.
+- "of the CPU" is the relative difference between the first loss on this device and on a CPU.
+- At last the adapter is merged into the base model's own files, as `fintts export --format fish`
+  does; the merged folder is opened strictly, and its logits are compared with those of base and
+  adapter. Merged weights are rounded to 8 bits, so they agree to about 2⁻⁸ of their size; the
   effect of the adapter itself is shown for comparison.
 """
 
 from __future__ import annotations
 
 import argparse
-import base64
 import json
 import statistics
 import sys
@@ -28,204 +30,193 @@ import tempfile
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from safetensors.torch import save_file
-from torch.nn.utils import clip_grad_norm_
+from gpu_model import DTYPE, config_of, data_of, examples_of, round_trip, write_base
+from speak import seconds_of
 
-from fintts_inputs.base_model.families import read_config, read_shape
+from fintts_inputs.codec.find import find_codec
 from fintts_inputs.config import LoraConfig
-from fintts_trainer.data.batches import collate
-from fintts_trainer.families.fish import FishBase, FishFamily
-from fintts_trainer.families.fish.merge import merge
-from fintts_trainer.families.fish.model import DualAR
-from fintts_trainer.families.fish.weights import to_fish
-from fintts_trainer.machine.memory import PeakMeter
-from fintts_trainer.model.lora import add_adapter, open_adapter, trainable, write_adapter
-from fintts_trainer.model.optimizer import AdapterOptimizer
-from fintts_trainer.model.recompute import recompute_layers
-from fintts_trainer.step_clock import matmul_peak, synchronize
+from fintts_trainer.codecs import open_codec
+from fintts_trainer.machine.memory import PeakMeter, need_of_step
+from fintts_trainer.model.compiled import compile_layers
+from fintts_trainer.model.flat_adapter import FlatAdapter
+from fintts_trainer.model.fused_layers import fuse_layers
+from fintts_trainer.model.fused_lora import fuse_adapted_linears
+from fintts_trainer.model.lora import add_adapter, trainable
+from fintts_trainer.step import backward
+from fintts_trainer.step_clock import StepClock, matmul_peak, synchronize
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
-    from fintts_trainer.families.base import Batch, Predictions
+    from fintts_trainer.data.feed import StepData
+    from fintts_trainer.families.fish import FishBase
 
-CONFIG = Path(__file__).parent / "s1_mini" / "config.json"
-TEXT_TOKENS, FRAMES = 100, 300
-BATCH = {"cuda": 8, "cpu": 1}
-DTYPE = torch.bfloat16
-CONTROL = ("<|interleave|>", "<|speaker:0|>", "<|im_end|>")
+CPU = torch.device("cpu")
+RATE, MOST_NORM = 1e-3, 1.0
+SPOKEN_FRAMES = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """The measurements."""
+class Steps:
+    """Steps of one size."""
 
-    device: str
-    batch: int
-    recompute: bool
-    weights_bytes: int
-    beyond_the_weights_bytes: int
+    utterances: int
+    compiled: bool
+    first_seconds: float
+    """of the first step, with compilation"""
     seconds_per_step: float
     tokens_per_second: float
     mfu: float
-    loss: float
-    adapter_tensors: int
-    moved_tensors: int
-    matrices_merged: int
-    merged_difference: float
-    """the largest of a logit between the merged model and base + adapter, over the logits' size"""
-    adapter_effect: float
-    """the same between base + adapter and the base alone"""
+    losses: list[float]
+    beyond_the_weights_bytes: int
+    foreseen_bytes: float
 
 
-def write_base(folder: Path) -> FishBase:
-    """A folder like the released S1-mini, with random weights and a tokenizer of single bytes."""
-    config = json.loads(CONFIG.read_text())
-    (folder / "config.json").write_text(json.dumps(config))
-    ranks = [f"{base64.b64encode(bytes([byte])).decode()} {byte}" for byte in range(256)]
-    (folder / "tokenizer.tiktoken").write_text("\n".join(ranks) + "\n")
-    semantic = [f"<|semantic:{code}|>" for code in range(config["codebook_size"])]
-    first = config["vocab_size"] - len(CONTROL) - len(semantic)
-    ids = {token: first + place for place, token in enumerate([*CONTROL, *semantic])}
-    (folder / "special_tokens.json").write_text(json.dumps(ids))
-    shape = read_shape(folder)
-    with torch.device("meta"):
-        wanted = DualAR(shape, 0, shape.codebook_size - 1).state_dict()
-    generator = torch.Generator().manual_seed(1)
-    ours = {name: random_weight(tuple(one.shape), generator) for name, one in wanted.items()}
-    save_file(to_fish(ours, shape), folder / "model.safetensors", metadata={"format": "pt"})
-    return FishFamily().open(read_config(folder))
+class Bench:
+    """A model on a device, and its steps."""
+
+    def __init__(self, base: FishBase, device: torch.device) -> None:
+        self.base, self.device = base, device
+        model = add_adapter(
+            base.load(DTYPE), base.targets, LoraConfig(), base_name="S1-mini's shape", seed=1
+        )
+        fuse_layers(model)
+        fuse_adapted_linears(model)
+        self.model: PeftModel = model.to(device).train()
+        self.adapter = FlatAdapter(model, RATE)
+        self.clock = StepClock(device)
+
+    def step(self, data: StepData, number: int = 1) -> float:
+        """One optimizer update; returns its loss."""
+        self.clock.begin(number)
+        losses = backward(self.model, self.adapter, data, self.device, self.clock, lambda: None)
+        with self.clock.part("optimizer"):
+            self.adapter.update(RATE, MOST_NORM, losses)
+        return losses.sum().item()
+
+    def measure(self, count: int, steps: int, peak: float, *, compiled: bool) -> Steps:
+        """Takes a first step, and then so many."""
+        data = data_of(self.base, count)
+        tokens, batch = int(data.lengths.sum()), data.batches[0].inputs[:, 0].numel()
+        started = time.perf_counter()
+        losses = [self.step(data)]
+        first = time.perf_counter() - started
+        meter, seconds = PeakMeter(self.device), list[float]()
+        for _ in range(steps):
+            started = time.perf_counter()
+            losses.append(self.step(data))
+            synchronize(self.device)
+            seconds.append(time.perf_counter() - started)
+        beyond, typical = meter.bytes(), statistics.median(seconds)
+        (example,) = examples_of(self.base, 1)
+        need = need_of_step(self.model, example, self.device, self.adapter.drop)
+        flops = count * self.base.shape.training_flops(
+            int(data.text_lengths[0]), int(data.lengths[0] - data.text_lengths[0])
+        )
+        return Steps(
+            utterances=count,
+            compiled=compiled,
+            first_seconds=first,
+            seconds_per_step=typical,
+            tokens_per_second=tokens / typical,
+            mfu=flops / typical / peak,
+            losses=losses,
+            beyond_the_weights_bytes=beyond,
+            foreseen_bytes=need.of(batch),
+        )
+
+    def parts(self, count: int) -> dict[str, float]:
+        """Seconds by part of a step."""
+        self.step(data_of(self.base, count), number=0)
+        return self.clock.seconds
+
+    def trace(self, count: int, path: Path) -> None:
+        """Writes a profiler's trace of one step, for chrome://tracing."""
+        data = data_of(self.base, count)
+        with torch.profiler.profile() as profiler:
+            self.step(data)
+            synchronize(self.device)
+        profiler.export_chrome_trace(str(path))
 
 
-def random_weight(size: tuple[int, ...], generator: torch.Generator) -> torch.Tensor:
-    """Of the scale that a model starts its own training with; norms are ones."""
-    if len(size) == 1:
-        return torch.ones(size, dtype=DTYPE)
-    return torch.empty(size, dtype=DTYPE).normal_(0, 0.02, generator=generator)
+def speech(bench: Bench, frames: int) -> float:
+    """Frames a second that the model generates with its adapter."""
+    model = bench.model.eval()
+    seconds_of(model, bench.base.shape, 2, cached=True)
+    found = frames / seconds_of(model, bench.base.shape, frames, cached=True)
+    model.train()
+    return found
 
 
-def batch_of(base: FishBase, count: int) -> Batch:
-    """Utterances of random codes; the text's bytes are its tokens."""
-    generator = np.random.default_rng(1)
-    sizes = (base.shape.num_codebooks, FRAMES)
-    letters = "".join(chr(97 + int(n)) for n in generator.integers(0, 26, TEXT_TOKENS))
-    return collate([base.encode(letters, generator.integers(0, 1024, sizes)) for _ in range(count)])
+def codec_speed(folder: Path, device: torch.device) -> dict[str, float]:
+    """Seconds of speech that the codec of a base model encodes and decodes in a second."""
+    codec = open_codec(find_codec(folder), device)
+    seconds = 10
+    rate = codec.shape.sample_rate
+    wave = np.random.default_rng(1).normal(0, 0.1, seconds * rate).astype(np.float32)
+    (codes,) = codec.encode([wave])
+    started = time.perf_counter()
+    codec.encode([wave])
+    encoded = time.perf_counter()
+    codec.decode(codes)
+    return {
+        "encoded_seconds_a_second": seconds / (encoded - started),
+        "decoded_seconds_a_second": seconds / (time.perf_counter() - encoded),
+    }
 
 
-def step(model: PeftModel, optimizer: AdapterOptimizer, batch: Batch) -> float:
-    """One optimizer update; its loss."""
-    predictions: Predictions = model(batch)
-    token = predictions.losses()["token"].total / batch.label_count
-    code = predictions.losses()["code"].total / batch.code_count
-    torch.autograd.backward(token + code)
-    clip_grad_norm_(trainable(model).values(), 1.0)
-    optimizer.step()
-    optimizer.zero_grad()
-    return (token + code).item()
-
-
-def measure(folder: Path, count: int, steps: int, *, recompute: bool) -> Found:
-    """Trains some steps, then merges the adapter and reads it back."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def measure(folder: Path, options: argparse.Namespace) -> dict[str, object]:
+    """All measurements, the quick ones first."""
+    device = torch.device(options.device)
     (folder / "base").mkdir()
-    base = write_base(folder / "base")
-    loaded = base.load(DTYPE).to(device)
-    weights_bytes = sum(one.nbytes for one in loaded.parameters())
+    base = write_base(folder / "base", config_of(quick=options.quick))
     peak = matmul_peak(device, DTYPE)
-    meter = PeakMeter(device)
-    config = LoraConfig()
-    model = add_adapter(loaded, base.targets, config, base_name="S1-mini's shape", seed=1)
-    model.to(device).train()
-    if recompute:
-        recompute_layers(model)
-    before = {name: one.detach().clone() for name, one in trainable(model).items()}
-    optimizer = AdapterOptimizer(trainable(model).values(), 1e-3)
-    batch = batch_of(base, count).to(device)
-    loss, seconds = step(model, optimizer, batch), list[float]()
-    for _ in range(steps):
-        start = time.perf_counter()
-        loss = step(model, optimizer, batch)
-        synchronize(device)
-        seconds.append(time.perf_counter() - start)
-    beyond = meter.bytes()
-    moved = [not torch.equal(one, before[name]) for name, one in trainable(model).items()]
-    typical = statistics.median(seconds)
-    flops = count * base.shape.training_flops(TEXT_TOKENS, FRAMES)
-    merged, difference, effect = round_trip(folder, base, model)
-    return Found(
-        device=torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
-        batch=count,
-        recompute=recompute,
-        weights_bytes=weights_bytes,
-        beyond_the_weights_bytes=beyond,
-        seconds_per_step=typical,
-        tokens_per_second=batch.inputs[:, 0].numel() / typical,
-        mfu=flops / typical / peak,
-        loss=loss,
-        adapter_tensors=len(moved),
-        moved_tensors=sum(moved),
-        matrices_merged=merged,
-        merged_difference=difference,
-        adapter_effect=effect,
-    )
-
-
-def round_trip(folder: Path, base: FishBase, model: PeftModel) -> tuple[int, float, float]:
-    """Merges the adapter into the base model's files and compares what the two models say.
-
-    The adapter is made ten times as strong first: after a few steps it would drown in bfloat16.
-    """
-    with torch.no_grad():
-        for name, one in trainable(model).items():
-            if "lora_B" in name or "lora_embedding_B" in name:
-                one.mul_(10)
-    (folder / "adapter").mkdir()
-    (folder / "merged").mkdir()
-    write_adapter(model, folder / "adapter")
-    changed = merge(base, folder / "adapter", folder / "merged")
-    for path in base.folder.iterdir():
-        if path.suffix != ".safetensors":
-            (folder / "merged" / path.name).write_bytes(path.read_bytes())
-    batch = batch_of(base, 1)
-    alone = logits(base.load(DTYPE), batch)
-    adapted = logits(open_adapter(base.load(DTYPE), folder / "adapter"), batch)
-    merged = logits(FishFamily().open(read_config(folder / "merged")).load(DTYPE), batch)
-    size = float(adapted.abs().max())
-    return (
-        changed,
-        float((merged - adapted).abs().max()) / size,
-        float((adapted - alone).abs().max()) / size,
-    )
-
-
-@torch.no_grad()
-def logits(model: torch.nn.Module, batch: Batch) -> torch.Tensor:
-    """[labels, tokens] of row 0, in float32."""
-    return cast("Predictions", model.eval()(batch)).logits()["token"].float()
+    sizes, steps = ((1,), 1) if options.quick else ((8, 32), 10)
+    on_cpu = Bench(base, CPU).step(data_of(base, 1))
+    bench = Bench(base, device)
+    here = bench.step(data_of(base, 1))
+    before = {name: one.detach().clone() for name, one in trainable(bench.model).items()}
+    found: dict[str, object] = {
+        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
+        "torch": torch.__version__,
+        "quick": options.quick,
+        "peak_flops": peak,
+        "of_the_cpu": abs(here - on_cpu) / on_cpu,
+    }
+    rows = [bench.measure(count, steps, peak, compiled=False) for count in sizes]
+    found["parts_seconds"] = bench.parts(sizes[0])
+    if options.trace is not None:
+        bench.trace(sizes[0], options.trace)
+    found["spoken_frames_a_second"] = speech(bench, 4 if options.quick else SPOKEN_FRAMES)
+    if options.codec is not None:
+        found["codec"] = codec_speed(options.codec, device)
+    if not options.quick:
+        compile_layers(bench.model)
+        rows += [bench.measure(count, steps, peak, compiled=True) for count in sizes]
+    found["steps"] = [asdict(row) for row in rows]
+    still = [name for name, one in trainable(bench.model).items() if torch.equal(one, before[name])]
+    found["tensors_that_did_not_change"] = still
+    merged, difference, effect = round_trip(folder, base, bench.model)
+    found["merge"] = {"matrices": merged, "difference": difference, "adapter_effect": effect}
+    return found
 
 
 def main() -> int:
     """Prints the measurements; 1 if a tensor of the adapter did not change."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     kind = "cuda" if torch.cuda.is_available() else "cpu"
-    parser.add_argument("--batch", type=int, default=BATCH[kind], metavar="N", help="utterances")
-    parser.add_argument("--steps", type=int, default=1 if kind == "cpu" else 20, metavar="N")
-    parser.add_argument("--recompute", action="store_true", help="gradient checkpointing")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
+    parser.add_argument("--device", choices=("cuda", "cpu"), default=kind)
+    parser.add_argument("--quick", action="store_true", help="a narrow model, to try the program")
+    parser.add_argument("--trace", type=Path, metavar="FILE", help="for a profiler's trace")
+    parser.add_argument("--codec", type=Path, metavar="FOLDER", help="a base model with its codec")
     with tempfile.TemporaryDirectory() as folder:
-        found = measure(Path(folder), options.batch, options.steps, recompute=options.recompute)
-    if options.json:
-        sys.stdout.write(json.dumps(asdict(found), indent=1) + "\n")
-    else:
-        for name, value in asdict(found).items():
-            shown = f"{value / 1e9:.2f} GB" if name.endswith("_bytes") else value
-            sys.stdout.write(f"{name.removesuffix('_bytes').replace('_', ' ')}: {shown}\n")
-    return 0 if found.moved_tensors == found.adapter_tensors else 1
+        found = measure(Path(folder), parser.parse_args())
+    print(json.dumps(found, indent=1))
+    return 1 if found["tensors_that_did_not_change"] else 0
 
 
 if __name__ == "__main__":

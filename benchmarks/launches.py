@@ -7,9 +7,9 @@ the CPU waits for a number that it has computed. The counts need no GPU: they ar
 product's own step (`fintts_trainer.step`), with S1-mini's 28 + 4 layers in bfloat16, its default
 adapter and one micro-batch; the width is small, since it changes no count.
 
-- A launch is an operation that computes or copies: views and allocations are free. torch has some
-  operations as one kernel on a GPU, but composes them on a CPU, and multiplies short attention
-  itself there: the counts are upper bounds.
+- A launch is an operation that computes or copies: views and allocations are free. `F.rms_norm`
+  counts as one forward and one backward, as on a GPU; a CPU composes it of others. Attention is
+  that of a CPU, by products, which takes more launches than a GPU's kernel.
 - A cast is a launch that changes the type of numbers.
 - A read is an operation whose result the CPU has to wait for: `item()`, a mask as an index.
 
@@ -23,13 +23,16 @@ import argparse
 import json
 import sys
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
+import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from torch import Tensor
+from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fintts_cost.accelerators import ACCELERATORS
@@ -41,14 +44,15 @@ from fintts_trainer.data.feed import StepData
 from fintts_trainer.families.base import Example
 from fintts_trainer.families.fish import TARGETS
 from fintts_trainer.families.fish.model import DualAR
+from fintts_trainer.model.flat_adapter import FlatAdapter
+from fintts_trainer.model.fused_layers import fuse_layers
 from fintts_trainer.model.fused_lora import fuse_adapted_linears
-from fintts_trainer.model.lora import add_adapter, trainable
-from fintts_trainer.model.optimizer import AdapterOptimizer
-from fintts_trainer.step import backward, update
+from fintts_trainer.model.lora import add_adapter
+from fintts_trainer.step import backward
 from fintts_trainer.step_clock import StepClock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from fintts_inputs.base_model.shape import ModelShape
 
@@ -82,6 +86,14 @@ class LaunchCounter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch
         self.launches, self.reads = Counter[str](), Counter[str]()
         self.casts = 0
 
+    @contextmanager
+    def as_one(self, name: str) -> Generator[None]:
+        """Counts the block as a single launch."""
+        before = self.launches.copy(), self.casts
+        yield
+        self.launches, self.casts = before
+        self.launches[name] += 1
+
     def __torch_dispatch__(
         self,
         func: Any,
@@ -102,6 +114,43 @@ class LaunchCounter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch
     def counts(self) -> Counts:
         """The sums."""
         return Counts(self.launches.total(), self.casts, self.reads.total())
+
+
+class GpuKernels(TorchFunctionMode):
+    """Lets a counter see `F.rms_norm` as a GPU does."""
+
+    def __init__(self, counter: LaunchCounter) -> None:
+        super().__init__()
+        self._counter = counter
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        """Runs one function."""
+        if func is not F.rms_norm:
+            return func(*args, **(kwargs or {}))
+        return _OneKernel.apply(self._counter, *args)  # type: ignore[no-untyped-call] # torch: untyped
+
+
+class _OneKernel(torch.autograd.Function):
+    """`F.rms_norm` with a frozen weight, counted as one operation in each direction."""
+
+    @staticmethod
+    def forward(ctx: Any, counter: LaunchCounter, states: Tensor, *others: Any) -> Tensor:
+        ctx.counter, ctx.states = counter, states.detach().requires_grad_()
+        with counter.as_one("rms_norm"), torch.enable_grad():
+            ctx.result = F.rms_norm(ctx.states, *others)
+        return cast("Tensor", ctx.result.detach())
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride] # torch: untyped
+        with ctx.counter.as_one("rms_norm_backward"):
+            (found,) = torch.autograd.grad(ctx.result, ctx.states, grad)
+        return None, found, None, None, None
 
 
 def _is_mask(index: object) -> bool:
@@ -131,13 +180,13 @@ def step_of(shape: ModelShape) -> Callable[[], object]:
     base.to(torch.bfloat16).requires_grad_(requires_grad=False)
     base.add_tables()
     model = add_adapter(base, TARGETS, LoraConfig(), base_name="narrow S1-mini", seed=1).train()
+    fuse_layers(model)
     fuse_adapted_linears(model)
-    optimizer = AdapterOptimizer(trainable(model).values(), 1e-3)
+    adapter = FlatAdapter(model, 1e-3)
     data, clock = data_of(shape, first), StepClock(CPU)
 
     def step() -> None:
-        losses = backward(model, data, CPU, clock, lambda: None)
-        update(optimizer, list(trainable(model).values()), losses, 1e-3, 1.0)
+        adapter.update(1e-3, 1.0, backward(model, adapter, data, CPU, clock, lambda: None))
 
     return step
 
@@ -165,7 +214,7 @@ def counted() -> LaunchCounter:
     """The counter after a step that follows others: the first one makes the optimizer's state."""
     step, counter = step_of(narrow_shape()), LaunchCounter()
     step()
-    with counter:
+    with GpuKernels(counter), counter:
         step()
     return counter
 

@@ -48,8 +48,8 @@ from fintts_trainer.checkpoint import LoopState
 from fintts_trainer.families.fish import TARGETS
 from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.machine.gpu_meter import GpuMeter
-from fintts_trainer.model.lora import add_adapter, trainable, write_adapter
-from fintts_trainer.model.optimizer import AdapterOptimizer
+from fintts_trainer.model.flat_adapter import FlatAdapter
+from fintts_trainer.model.lora import add_adapter, write_adapter
 from fintts_trainer.processes.progress import ProgressFile
 from fintts_trainer.processes.random_state import random_state
 from fintts_trainer.processes.world import World
@@ -117,13 +117,11 @@ def training_in(folder: Path) -> Training:
         base = DualAR(shape, 0, shape.codebook_size - 1).bfloat16()
     base.to_empty(device="cpu").requires_grad_(requires_grad=False)
     model = add_adapter(base, TARGETS, config.lora, base_name="S1-mini's shape", seed=1)
-    weights = trainable(model).values()
-    optimizer = AdapterOptimizer(weights, 1e-4)
     training = Training(
         session=session,
         world=World(Accelerator(cpu=True)),
         model=model,
-        optimizer=optimizer,
+        adapter=FlatAdapter(model, 1e-4),
         feed=cast("Feed", None),  # no step is taken
         schedule=schedule_of(config, UTTERANCES),
         rule=rule_of(config),
@@ -144,10 +142,8 @@ def training_in(folder: Path) -> Training:
 
 def train_on_noise(training: Training) -> None:
     """Changes every weight and moment, so that no two checkpoints are equal."""
-    for parameter in trainable(training.model).values():
-        parameter.grad = torch.randn_like(parameter)
-    training.optimizer.step()
-    training.optimizer.zero_grad()
+    training.adapter.gradient.normal_()
+    training.adapter.update(1e-4, 1.0, torch.zeros(2))
 
 
 def save_once(training: Training, folder: Path) -> Saved:

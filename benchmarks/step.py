@@ -144,7 +144,7 @@ def seconds_per_token(steps: list[Step]) -> float:
 def missed_aims(lines: list[Line]) -> list[str]:
     """The targets that the measured lines miss; a line that was left out does not count."""
     by_name = {line.variant: line for line in lines}
-    every = by_name.get("all: + one-node LoRA")
+    every = by_name.get("all: + one tensor, fused layers")
     ends = by_name.get("all, embeddings and heads adapted")
     half = by_name.get("all, bf16")
     reached = {"MFU of all": every, "MFU of all, embeddings and heads adapted": ends}

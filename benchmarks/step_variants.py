@@ -20,6 +20,8 @@ from fintts_trainer.families.base import IGNORE, Batch, Example, Predictions
 from fintts_trainer.families.fish import TARGETS
 from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.model.compiled import compile_layers
+from fintts_trainer.model.flat_adapter import FlatAdapter
+from fintts_trainer.model.fused_layers import fuse_layers
 from fintts_trainer.model.fused_lora import fuse_adapted_linears
 from fintts_trainer.model.lora import add_adapter, trainable
 from fintts_trainer.model.optimizer import AdapterOptimizer
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 SHAPE = read_shape(Path(__file__).with_name("scaled_s1_mini"))
 SEMANTIC_BEGIN, END_OF_TEXT = 151_678, 151_645
+RATE = 1e-4
 BATCH, SHORTEST, LONGEST, FRAMES_PER_TEXT_TOKEN = 4, 100, 500, 3
 PEAK_SIZES = ((1024, 1024, 1024), (2048, 2048, 2048), (1600, 384, 1152))
 
@@ -53,6 +56,8 @@ class Variant:
     precision: str = "fp32"
     compiled: bool = False
     fused_lora: bool = True
+    flat: bool = True
+    """the adapter as one tensor, and fused attention and norms"""
 
 
 def variants() -> list[Variant]:
@@ -66,6 +71,7 @@ def variants() -> list[Variant]:
         fused=False,
         keep_memory=False,
         fused_lora=False,
+        flat=False,
     )
     ladder = [plainest]
     for name, change in (
@@ -75,7 +81,8 @@ def variants() -> list[Variant]:
         ("+ length buckets", {"buckets": True}),
         ("+ fused cross-entropy", {"fused": True}),
         ("+ freed memory kept", {"keep_memory": True}),
-        ("all: + one-node LoRA", {"fused_lora": True}),
+        ("+ one-node LoRA", {"fused_lora": True}),
+        ("all: + one tensor, fused layers", {"flat": True}),
     ):
         ladder.append(replace(ladder[-1], name=name, **change))
     every = ladder[-1]
@@ -87,7 +94,8 @@ def variants() -> list[Variant]:
         replace(every, name="all, compiled layers", compiled=True),
     ]
     if has_bf16():
-        alone.append(replace(every, name="all, bf16", precision="bf16"))
+        half = replace(every, name="all, bf16", precision="bf16")
+        alone += [half, replace(half, name="all, bf16, without the last", flat=False)]
     return ladder + alone
 
 
@@ -147,7 +155,8 @@ class Stand:
     def __init__(self, variant: Variant, weights: dict[str, Tensor]) -> None:
         self.variant, self.held_bytes = variant, 0
         self.model = adapted_model(variant, weights)
-        self.optimizer = AdapterOptimizer(trainable(self.model).values(), 1e-4)
+        self.adapter = FlatAdapter(self.model, RATE) if variant.flat else None
+        self.optimizer = AdapterOptimizer(trainable(self.model).values(), RATE)
 
     def warm_up(self, frames: int) -> None:
         """A step that does not count, for everything that is built once."""
@@ -174,7 +183,11 @@ class Stand:
 
     def _step(self, batch: Batch) -> float:
         loss = self._loss(batch)
-        loss.backward()
+        torch.autograd.backward(loss)
+        if self.adapter is not None:
+            self.adapter.collect()
+            self.adapter.update(RATE, 1.0, loss.detach())
+            return loss.item()
         clip_grad_norm_(trainable(self.model).values(), 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -245,6 +258,8 @@ def adapted_model(variant: Variant, weights: dict[str, Tensor]) -> PeftModel:
     adapted = add_adapter(model, TARGETS, config, base_name="scaled S1-mini", seed=1)
     if variant.recompute:
         recompute_layers(adapted)
+    if variant.flat:
+        fuse_layers(adapted)
     if variant.fused_lora:
         fuse_adapted_linears(adapted)
     if variant.compiled:

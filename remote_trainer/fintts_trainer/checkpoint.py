@@ -7,29 +7,27 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
-import torch
 from safetensors.torch import load_file, save_file
 
 from fintts_cost.training.early_stopping import Progress
 from fintts_store.disk.reading import read_limited
 from fintts_store.runs.limits import STATE_BYTES
 from fintts_trainer.forecast.stop import MOST_REMEMBERED
-from fintts_trainer.model.lora import read_adapter, trainable, write_adapter
+from fintts_trainer.model.lora import read_adapter, write_adapter
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from peft import PeftModel
-    from torch import Tensor, nn
 
     from fintts_inputs.config import RunConfig
+    from fintts_trainer.model.flat_adapter import FlatAdapter
     from fintts_trainer.processes.random_state import RandomState
     from fintts_trainer.processes.world import World
 
 OPTIMIZER_FILE = "optimizer.safetensors"
 STATE_FILE = "trainer_state.json"
-MOMENTS = ("exp_avg", "exp_avg_sq", "step")
 
 
 @dataclass
@@ -74,7 +72,7 @@ class LoopState:
 def write_checkpoint(
     folder: Path,
     model: PeftModel,
-    optimizer: torch.optim.Optimizer,
+    adapter: FlatAdapter,
     state: LoopState,
     config: RunConfig,
     position: dict[str, object],
@@ -87,12 +85,12 @@ def write_checkpoint(
         metadata: what the adapter's own file says of it.
     """
     write_adapter(model, folder, metadata)
-    save_file(_optimizer_tensors(model, optimizer), str(folder / OPTIMIZER_FILE))
+    save_file(adapter.moments(), str(folder / OPTIMIZER_FILE))
     content = {
         "loop": state.to_json(),
         **position,
         "seed": config.training.seed,
-        "learning_rate": optimizer.param_groups[0]["lr"],
+        "learning_rate": adapter.optimizer.param_groups[0]["lr"],
         "config": config.model_dump(mode="json"),
         "config_digest": config.digest(),
     }
@@ -100,51 +98,24 @@ def write_checkpoint(
 
 
 def read_checkpoint(
-    folder: Path, model: PeftModel, optimizer: torch.optim.Optimizer
+    folder: Path, model: PeftModel, adapter: FlatAdapter
 ) -> tuple[LoopState, list[RandomState]]:
     """Restores model and optimizer; returns the loop's state, and the random state of each
     process."""
     read_adapter(model, folder)
-    _load_optimizer(model, optimizer, load_file(str(folder / OPTIMIZER_FILE)))
+    adapter.refresh()
+    adapter.load_moments(load_file(str(folder / OPTIMIZER_FILE)))
     content = json.loads(read_limited(folder / STATE_FILE, STATE_BYTES))
     return LoopState.from_json(content["loop"]), content["rng"]
 
 
-def copy_from_first(world: World, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
+def copy_from_first(world: World, adapter: FlatAdapter) -> None:
     """Gives every process the adapter and AdamW's moments of the first one.
 
     Raises:
         PeerLost: a process has ended.
     """
-    parameters = list(trainable(model).values())
-    world.copy_from_first(parameters)
-    if not world.from_first(bool(optimizer.state)):
-        return
-    for parameter in parameters:
-        moments = optimizer.state[parameter]
-        if not moments:
-            moments |= {
-                "exp_avg": torch.zeros_like(parameter),
-                "exp_avg_sq": torch.zeros_like(parameter),
-                "step": torch.zeros((), device=parameter.device),
-            }
-        world.copy_from_first([moments[moment] for moment in MOMENTS])
-
-
-def _optimizer_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """AdamW's moments under the names of their parameters; none before the first step."""
-    return {
-        f"{name}.{moment}": optimizer.state[parameter][moment].detach().cpu().contiguous()
-        for name, parameter in trainable(model).items()
-        if parameter in optimizer.state
-        for moment in MOMENTS
-    }
-
-
-def _load_optimizer(
-    model: nn.Module, optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]
-) -> None:
-    for name, parameter in trainable(model).items():
-        if f"{name}.step" in tensors:
-            loaded = {moment: tensors[f"{name}.{moment}"] for moment in MOMENTS}
-            optimizer.state[parameter] = {k: t.to(parameter.device) for k, t in loaded.items()}
+    world.copy_from_first([adapter.weights])
+    if world.from_first(adapter.has_moments):
+        world.copy_from_first(list(adapter.state().values()))
+    adapter.refresh()

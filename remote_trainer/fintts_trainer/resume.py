@@ -47,7 +47,7 @@ def resume(training: Training) -> None:
         random_states = _read_newest(training, session)
     training.state = world.from_first(training.state)
     random_states = world.from_first(random_states)
-    copy_from_first(world, training.model, training.optimizer)
+    copy_from_first(world, training.adapter)
     if len(random_states) == world.size:
         set_random_state(random_states[world.rank])
     else:  # a first start, or another number of processes: each needs a different dropout
@@ -77,7 +77,7 @@ def _read_newest(training: Training, session: StoreSession) -> list[RandomState]
     if manifest.base_model_digest != session.record.base_model.digest:
         raise of_another_base_model(manifest)
     refuse_another_prompt(training, manifest, target)
-    training.state, random_states = read_checkpoint(target, training.model, training.optimizer)
+    training.state, random_states = read_checkpoint(target, training.model, training.adapter)
     session.committer.resume_point = manifest.id
     session.heartbeat.change(resume_point=manifest.id)
     log(f"resumed at step {training.state.step}")

@@ -30,9 +30,10 @@ from fintts_trainer.machine.capacity import check_disk, fit_into_memory
 from fintts_trainer.machine.device_notes import device_notes, unfused_note
 from fintts_trainer.machine.gpu_meter import GpuMeter, start_measuring
 from fintts_trainer.model.compiled import compile_as_configured
+from fintts_trainer.model.flat_adapter import FlatAdapter
+from fintts_trainer.model.fused_layers import fuse_layers
 from fintts_trainer.model.fused_lora import fuse_adapted_linears
 from fintts_trainer.model.lora import add_adapter, read_adapter, trainable
-from fintts_trainer.model.optimizer import AdapterOptimizer
 from fintts_trainer.model.recompute import recompute_layers
 from fintts_trainer.processes.hang_limits import (
     LEAST_SECONDS,
@@ -104,6 +105,7 @@ def _build(session: Session, world: World) -> Training:
     session.progress.begin("loading the base model", load_limit(size_bytes), "setup")
     dtype = _base_type(config, world.device)
     model = _adapted(session, base, dtype)
+    fuse_layers(model)
     unfused = fuse_adapted_linears(model)
     longest = int(feed.dataset.lengths.max())
     for sentence in (*unfused_note(unfused), *device_notes(world.device, dtype, longest)):
@@ -120,7 +122,7 @@ def _build(session: Session, world: World) -> Training:
         session.log,
         partial(_report, session),
     )
-    optimizer = AdapterOptimizer(trainable(model).values(), config.training.learning_rate)
+    adapter = FlatAdapter(model, config.training.learning_rate)
     _log_sizes(session, world, base.shape, feed, model)
     if samples is not None:
         samples.is_compiled = is_compiled
@@ -128,7 +130,7 @@ def _build(session: Session, world: World) -> Training:
         session=session,
         world=world,
         model=model,
-        optimizer=optimizer,
+        adapter=adapter,
         feed=feed,
         schedule=schedule_of(config, len(feed.training)),
         rule=rule_of(config),

@@ -10,11 +10,9 @@ import time
 from typing import TYPE_CHECKING
 
 import torch
-from torch.nn.utils import clip_grad_norm_
 
 from fintts_store.runs.records import Work
 from fintts_trainer.machine.readings import Readings
-from fintts_trainer.model.lora import trainable
 from fintts_trainer.session.session import StoreSession
 from fintts_trainer.step_clock import memory_peak_bytes
 from fintts_trainer.step_queue import QueuedStep
@@ -28,7 +26,7 @@ if TYPE_CHECKING:
     from fintts_trainer.data.feed import StepData
     from fintts_trainer.data.prefetch import Prefetched
     from fintts_trainer.families.base import Predictions
-    from fintts_trainer.model.optimizer import AdapterOptimizer
+    from fintts_trainer.model.flat_adapter import FlatAdapter
     from fintts_trainer.step_clock import StepClock
     from fintts_trainer.step_queue import FinishedStep
     from fintts_trainer.training import Training
@@ -86,23 +84,26 @@ def queue_step(training: Training, steps: Prefetched[StepData]) -> QueuedStep:
     with clock.part("data"):
         data = next(steps)
     # forward and backward, one micro-batch after the other
+    adapter, world = training.adapter, training.world
     losses = backward(
-        training.model, data, training.world.device, clock, training.session.progress.sign
+        training.model, adapter, data, world.device, clock, training.session.progress.sign
     )
     # with several processes: add up losses and gradients of all shares
-    parameters = list(trainable(training.model).values())
-    if training.world.size > 1:
+    if world.size > 1:
         with clock.part("exchange"):
-            training.world.add_up_in_place(losses)
-            training.world.add_up_gradients(parameters)
+            world.add_up_in_place(losses)
+            world.add_up_in_place(adapter.gradient)
+    # clip, and update the adapter, unless that would fill it with NaN
     rate = learning_rate_at(config, state.step)
     with clock.part("optimizer"):
-        readings = update(training.optimizer, parameters, losses, rate, config.max_grad_norm)
+        norm = adapter.update(rate, config.max_grad_norm, losses)
+    readings = Readings(torch.cat([losses, norm.to(losses.dtype)[None]]))
     return QueuedStep(state.step, data, readings, rate, steps.waited_seconds, clock.seconds, began)
 
 
 def backward(
     model: nn.Module,
+    adapter: FlatAdapter,
     data: StepData,
     device: torch.device,
     clock: StepClock,
@@ -127,23 +128,10 @@ def backward(
             losses = mean_losses(predictions, data.label_count, data.code_count)
         with clock.part("backward"):
             torch.autograd.backward(losses)
+            adapter.collect()
         for total, loss in zip(totals, losses, strict=False):
             total += loss.detach()
     return totals
-
-
-def update(
-    optimizer: AdapterOptimizer,
-    parameters: list[nn.Parameter],
-    losses: Tensor,
-    rate: float,
-    most_norm: float,
-) -> Readings:
-    """Clips the gradients (arXiv:1211.5063), and changes the adapter unless that would fill it with
-    NaN; returns both losses and the norm."""
-    norm = clip_grad_norm_(parameters, most_norm)
-    optimizer.update(rate, losses.sum() + norm)
-    return Readings(torch.cat([losses, norm.to(losses.dtype)[None]]))
 
 
 def mean_losses(predictions: Predictions, label_count: int, code_count: int) -> list[Tensor]:

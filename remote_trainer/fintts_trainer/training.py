@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fintts_trainer.forecast.forecaster import Forecaster
     from fintts_trainer.forecast.replanner import Replanner
     from fintts_trainer.machine.gpu_meter import GpuMeter
-    from fintts_trainer.model.optimizer import AdapterOptimizer
+    from fintts_trainer.model.flat_adapter import FlatAdapter
     from fintts_trainer.processes.random_state import RandomState
     from fintts_trainer.processes.world import World
     from fintts_trainer.samples.samples import Samples
@@ -45,7 +45,7 @@ class Training:
     session: Session
     world: World
     model: PeftModel
-    optimizer: AdapterOptimizer
+    adapter: FlatAdapter
     feed: Feed
     schedule: Schedule
     rule: EarlyStopping
@@ -159,7 +159,7 @@ class Training:
         write_checkpoint(
             folder,
             self.model,
-            self.optimizer,
+            self.adapter,
             state,
             self.config,
             position,

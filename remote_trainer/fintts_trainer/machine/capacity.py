@@ -68,7 +68,7 @@ def full_disk_explained(workspace: Path) -> Generator[None]:
 
 def missing_moments_bytes(training: Training) -> int:
     """Bytes of AdamW's two moments if it has none yet, before its first step; otherwise 0."""
-    if training.optimizer.state:
+    if training.adapter.has_moments:
         return 0
     parameters = trainable(training.model).values()
     return 2 * sum(parameter.numel() * parameter.element_size() for parameter in parameters)
@@ -89,7 +89,13 @@ def fit_into_memory(training: Training) -> None:
     width = int(training.feed.dataset.lengths[longest])
     try:
         example = training.feed.dataset.example(longest)
-        need = need_of_step(training.model, example, device, compiled=training.is_compiled)
+        need = need_of_step(
+            training.model,
+            example,
+            device,
+            training.adapter.drop,
+            compiled=training.is_compiled,
+        )
     except torch.OutOfMemoryError:
         raise _too_long(width, None, free_bytes(device)) from None
     usable = usable_bytes(device, world.processes_here) - missing_moments_bytes(training)

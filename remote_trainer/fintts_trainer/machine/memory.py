@@ -17,6 +17,8 @@ import torch
 from fintts_trainer.data.batches import collate
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from torch import nn
 
     from fintts_trainer.families.base import Example, Predictions
@@ -97,12 +99,18 @@ def free_bytes(device: torch.device, cgroup: Path = CGROUP) -> int:
 
 
 def need_of_step(
-    model: nn.Module, longest: Example, device: torch.device, *, compiled: bool = False
+    model: nn.Module,
+    longest: Example,
+    device: torch.device,
+    drop_gradients: Callable[[], object],
+    *,
+    compiled: bool = False,
 ) -> MemoryNeed:
     """Measures forward and backward of the longest utterance, once and twice in a batch; leaves
     neither gradients nor a changed random state.
 
     Args:
+        drop_gradients: is called after each backward.
         compiled: whether layers are compiled on their first call, which takes memory too; they are
             run once before the measurement.
 
@@ -112,18 +120,23 @@ def need_of_step(
     width = longest.length - 1
     with torch.random.fork_rng([device] if device.type == "cuda" else []):
         for count in (1, 2) if compiled else ():
-            _try_step(model, [longest] * count, device)
+            _try_step(model, [longest] * count, device, drop_gradients)
         meter = PeakMeter(device)
-        _try_step(model, [longest], device)
+        _try_step(model, [longest], device, drop_gradients)
         one = meter.bytes()
-        _try_step(model, [longest, longest], device)
+        _try_step(model, [longest, longest], device, drop_gradients)
     return MemoryNeed.through((width, one), (2 * width, meter.bytes()))
 
 
-def _try_step(model: nn.Module, examples: list[Example], device: torch.device) -> None:
+def _try_step(
+    model: nn.Module,
+    examples: list[Example],
+    device: torch.device,
+    drop_gradients: Callable[[], object],
+) -> None:
     predictions: Predictions = model(collate(examples).to(device))
     torch.autograd.backward([loss.total for loss in predictions.losses().values()])
-    model.zero_grad()
+    drop_gradients()
 
 
 def _field(path: Path, name: str) -> int:

@@ -23,7 +23,11 @@ CAUSAL_ATTENTION = "fintts_causal"
 that it knows; ours masks only the future, since padding is on the right."""
 
 LONGEST_BY_PRODUCTS = 1024
-"""Positions; at this length the probabilities of one head take 2 MB."""
+"""positions, in bfloat16 on a CPU; at this length the probabilities of one head take 2 MB"""
+
+SHORTEST_OF_KERNEL = 32
+"""positions, on a GPU: for fewer, such as the codes of a frame, its kernel computes mostly padding,
+and it takes no more than 65,535 utterances"""
 
 
 def causal_attention(
@@ -53,19 +57,20 @@ def causal_attention(
     Returns:
         [batch, T, heads, head_dim] in the query's type, and None in place of the probabilities.
     """
-    by_products = (
-        query.device.type == "cpu"
-        and query.dtype == torch.bfloat16
-        and attention_mask is None
-        and dropout == 0.0
-        and query.shape[2] == key.shape[2] <= LONGEST_BY_PRODUCTS
-    )
-    if by_products:
+    is_plain = attention_mask is None and dropout == 0.0 and query.shape[2] == key.shape[2]
+    if is_plain and prefers_products(query.device.type, query.dtype, query.shape[2]):
         return attention_by_products(query, key, value, scaling).transpose(1, 2), None
     output, _ = sdpa_attention_forward(
         module, query, key, value, attention_mask, dropout, scaling, **options
     )
     return output, None
+
+
+def prefers_products(device_type: str, dtype: torch.dtype, length: int) -> bool:
+    """Whether matrix products are faster than torch's kernel."""
+    if device_type == "cpu":
+        return dtype == torch.bfloat16 and length <= LONGEST_BY_PRODUCTS
+    return length < SHORTEST_OF_KERNEL
 
 
 def attention_by_products(

@@ -7,7 +7,7 @@ that type, cast once a step.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch.nn import Parameter
 
 ALIGNMENT = 16
-"""Numbers, 64 bytes: as torch aligns each tensor, since products may round differently elsewhere."""
+"""numbers, 64 bytes, as torch aligns a tensor: elsewhere a product may round differently"""
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -74,13 +74,14 @@ class FlatAdapter:
             view = self._places[name].of(self.weights.data)
             parameter.data = view.copy_(parameter.data)
         self._leaves: dict[str, Tensor] = {name: named[name] for name in order}
+        self._parameters = named
         self._copy = self._cast_copy(named)
         self.optimizer = AdapterOptimizer([self.weights], learning_rate)
 
     def _cast_copy(self, named: Mapping[str, Parameter]) -> Tensor | None:
         """A copy of the fused linears' matrices in the type of their products; None in float32."""
         modules = [one for one in self._model.modules() if isinstance(one, FusedLinear)]
-        types = {one.get_base_layer().weight.dtype for one in modules}
+        types = {cast("Tensor", one.get_base_layer().weight).dtype for one in modules}
         if len(types) != 1 or (dtype := types.pop()) == self.weights.dtype:
             return None
         copy = self.weights.detach()[: self._cast_end].to(dtype)
@@ -104,23 +105,27 @@ class FlatAdapter:
     @torch.no_grad()
     def collect(self) -> None:
         """Adds a micro-batch's gradients to `gradient`, and drops them there."""
-        cast, rest = list[Tensor](), list[Tensor]()
+        copied, rest = list[Tensor](), list[Tensor]()
         for name, leaf in self._leaves.items():
             place = self._places[name]
-            part = cast if place.start < self._cast_end else rest
+            part = copied if place.start < self._cast_end else rest
             grad = leaf.new_zeros(leaf.shape) if leaf.grad is None else leaf.grad
             part.append((grad.t() if place.is_transposed else grad).reshape(-1))
             if padding := -place.stop % ALIGNMENT:
                 part.append(grad.new_zeros(padding))
-        if cast:
-            self.gradient[: self._cast_end] += torch.cat(cast)
+        if copied:
+            self.gradient[: self._cast_end] += torch.cat(copied)
         if rest:
             self.gradient[self._cast_end :] += torch.cat(rest)
+        # A head is a fused linear, but its projection reads PEFT's parameters.
+        for name, parameter in self._parameters.items():
+            if parameter is not self._leaves[name] and parameter.grad is not None:
+                self._places[name].of(self.gradient).add_(parameter.grad)
         self.drop()
 
     def drop(self) -> None:
         """Drops a micro-batch's gradients."""
-        for leaf in self._leaves.values():
+        for leaf in (*self._leaves.values(), *self._parameters.values()):
             leaf.grad = None
 
     def update(self, learning_rate: float, most_norm: float, losses: Tensor) -> Tensor:

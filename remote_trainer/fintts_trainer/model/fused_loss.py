@@ -21,6 +21,9 @@ LEAST_SCORES = 2**22
 """Scores of a chunk at least: a narrow head takes more rows, up to 16 MiB of float32, the size of
 a processor's cache."""
 
+LEAST_ROWS_ON_GPU, LEAST_SCORES_ON_GPU = 1024, 2**26
+"""A GPU needs as many rows to be busy, and launches some fifteen kernels for each chunk."""
+
 
 def cross_entropy_sum(
     rows: Tensor,
@@ -83,6 +86,13 @@ class _CrossEntropySum(torch.autograd.Function):
         return rows, None, None, low, up, None
 
 
+def rows_of_chunk(device_type: str, classes: int) -> int:
+    """Rows that are computed at once."""
+    if device_type == "cpu":
+        return max(LEAST_ROWS, LEAST_SCORES // classes)
+    return max(LEAST_ROWS_ON_GPU, LEAST_SCORES_ON_GPU // classes)
+
+
 class _Chunks:
     """The tensors that the chunks read and fill; gradients are those of the summed loss."""
 
@@ -96,7 +106,7 @@ class _Chunks:
     ) -> None:
         self.rows, self.weight, self.labels, self.low, self.up = rows, weight, labels, low, up
         classes = len(weight)
-        self.size = min(len(rows), max(LEAST_ROWS, LEAST_SCORES // classes))
+        self.size = min(len(rows), rows_of_chunk(rows.device.type, classes))
         # All chunks share these buffers: fresh memory costs a CPU as much as the arithmetic.
         self.scores = rows.new_empty(self.size, classes)
         self.probabilities = rows.new_empty(self.size, classes, dtype=torch.float32)

@@ -30,7 +30,7 @@ class AdapterOptimizer(torch.optim.AdamW):
         )
 
     def update(self, learning_rate: float, evidence: Tensor) -> None:
-        """Changes the parameters by their gradients, and drops these.
+        """Changes the parameters by their gradients.
 
         Args:
             evidence: a number on the device; nothing changes unless it is finite.
@@ -39,4 +39,3 @@ class AdapterOptimizer(torch.optim.AdamW):
         for group in self.param_groups:
             group["lr"] = learning_rate
         self.step()
-        self.zero_grad()

@@ -183,26 +183,6 @@ class World:
             with _peer_errors():
                 dist.all_reduce(tensor)
 
-    def add_up_gradients(self, parameters: Sequence[torch.nn.Parameter]) -> None:
-        """Sums the gradients over all processes, between GPUs if there are any.
-
-        A process without samples of this step has no gradients, and adds nothing.
-
-        Raises:
-            PeerLost: one has ended.
-        """
-        if self._cpu_group is None:
-            return
-        for parameter in parameters:
-            if parameter.grad is None:
-                parameter.grad = torch.zeros_like(parameter)
-        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-        flat = torch.cat([gradient.flatten() for gradient in gradients])
-        self.add_up_in_place(flat)
-        parts = torch.split(flat, [gradient.numel() for gradient in gradients])
-        for gradient, part in zip(gradients, parts, strict=True):
-            gradient.copy_(part.view_as(gradient))
-
 
 @contextmanager
 def _peer_errors() -> Generator[None]:

@@ -51,7 +51,7 @@ def utterance(length: int) -> Example:
 
 def test_two_small_steps_tell_what_a_large_one_takes() -> None:
     model = Hoard()
-    need = need_of_step(model, utterance(50), CPU)
+    need = need_of_step(model, utterance(50), CPU, model.zero_grad)
     # `kept` itself, its product with the weight, and the gradients of both; pages are not exact
     assert PER_TOKEN <= need.bytes_per_token <= 6 * PER_TOKEN
     meter = PeakMeter(CPU)
@@ -68,7 +68,8 @@ def test_trying_leaves_the_random_numbers_where_they_were() -> None:
             return super().forward(batch)
 
     before = torch.get_rng_state()
-    need_of_step(Dropping(), utterance(3), CPU)
+    model = Dropping()
+    need_of_step(model, utterance(3), CPU, model.zero_grad)
     assert torch.equal(torch.get_rng_state(), before)
 
 

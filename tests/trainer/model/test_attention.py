@@ -15,8 +15,10 @@ from fintts_trainer.families.fish import FishBase
 from fintts_trainer.model import attention
 from fintts_trainer.model.attention import (
     LONGEST_BY_PRODUCTS,
+    SHORTEST_OF_KERNEL,
     attention_by_products,
     causal_attention,
+    prefers_products,
 )
 
 
@@ -100,6 +102,11 @@ def test_the_quicker_way_is_taken(
     assert bool(asked) == by_products
     wanted = F.scaled_dot_product_attention(query, key, value, is_causal=True)
     torch.testing.assert_close(found, wanted.transpose(1, 2), atol=0.02, rtol=0.02)
+
+
+@pytest.mark.parametrize(("length", "expected"), [(11, True), (SHORTEST_OF_KERNEL, False)])
+def test_a_gpu_multiplies_for_short_utterances(length: int, expected: bool) -> None:
+    assert prefers_products("cuda", torch.bfloat16, length) == expected
 
 
 def test_the_model_asks_so(

@@ -98,6 +98,12 @@ def test_a_head_that_is_trained_is_refused() -> None:
         cross_entropy_sum(part["rows"], part["weight"].requires_grad_(), labels())
 
 
+def test_a_gpu_computes_more_rows_at_once() -> None:
+    assert fused_loss.rows_of_chunk("cuda", 155_776) == 1024
+    assert fused_loss.rows_of_chunk("cpu", 155_776) == 256
+    assert fused_loss.rows_of_chunk("cuda", 4096) == 2**14
+
+
 class LargestResult(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch: untyped
     """Notes the number of rows of the largest result with a column a class."""
 
