@@ -60,7 +60,7 @@ def test_a_device_that_is_behind_trains_the_same_run(tmp_path: Path, most_unread
 
 @pytest.mark.parametrize("most_unread", [0, 1])
 def test_nan_moves_no_weight_and_is_never_saved(tmp_path: Path, most_unread: int) -> None:
-    sections = {
+    sections: dict[str, dict[str, object]] = {
         **SECTIONS,
         "training": {**SECTIONS["training"], "max_steps": 400, "learning_rate": 1e18},
         "validation": {"every": 200, "fraction": 0.2},
