@@ -7,10 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from fintts_cost.throughput import Work
+
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "launches.py"
 
 MOST_LAUNCHES = 3_681
 MOST_CASTS = 40
+S1_MINI_LAYERS = 28 + 4
 
 
 def test_a_step_launches_no_more_than_before_and_waits_for_nothing() -> None:
@@ -20,3 +25,4 @@ def test_a_step_launches_no_more_than_before_and_waits_for_nothing() -> None:
     assert found["launches"] <= MOST_LAUNCHES, found["by_operation"]
     assert found["casts"] <= MOST_CASTS
     assert found["reads"] == 0
+    assert found["launches"] == pytest.approx(Work(0, S1_MINI_LAYERS).launches, rel=0.05)

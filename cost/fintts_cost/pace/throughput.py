@@ -25,14 +25,14 @@ A100_LIKELY = 0.27
 """of the peak: a roofline of the operations that a step of 8 × 400 tokens logs gives 24 to 30 %"""
 A100 = ACCELERATORS["A100-80GB"]
 
-LAUNCHES_PER_LAYER = 270
-LAUNCHES_ELSEWHERE = 360
+LAUNCHES_PER_LAYER = 110
+LAUNCHES_ELSEWHERE = 300
 """Kernels that one micro-batch launches, forward and backward, with the update of the adapter.
-OpenAudio S1-mini, with 28 + 4 layers, launches about 9,000: counted from the operations that a step
-logs on a CPU."""
+`benchmarks/launches.py` counts 3,700 for OpenAudio S1-mini with 28 + 4 layers, where each layer is
+109 of them. Compiled layers launch fewer."""
 HOST_SECONDS = Interval(5e-6, 12e-6, 25e-6)
 """of the CPU for one launch. PyTorch's dispatcher takes 5 to 25 µs an operation; forward and
-backward of the 9,000 took 121 ms on the CPU that they were counted on, which is 13 µs."""
+backward of 9,000 took 121 ms on one CPU, which is 13 µs."""
 FEED_SECONDS = Interval(0.001, 0.005, 0.025)
 """for each micro-batch: to collate it, copy it and log it. An assumption."""
 
