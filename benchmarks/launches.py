@@ -8,8 +8,8 @@ product's own step (`fintts_trainer.step`), with S1-mini's 28 + 4 layers in bflo
 adapter and one micro-batch; the width is small, since it changes no count.
 
 - A launch is an operation that computes or copies: views and allocations are free. `F.rms_norm`
-  counts as one forward and one backward, as on a GPU; a CPU composes it of others. Attention is
-  that of a CPU, by products, which takes more launches than a GPU's kernel.
+  counts as one forward and one backward, as on a GPU; a CPU composes it of others. Attention
+  chooses between kernel and products as on a GPU, whose backward is in fact three kernels.
 - A cast is a launch that changes the type of numbers.
 - A read is an operation whose result the CPU has to wait for: `item()`, a mask as an index.
 
@@ -45,7 +45,7 @@ from fintts_trainer.families.base import Example
 from fintts_trainer.families.fish import TARGETS
 from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.model.flat_adapter import FlatAdapter
-from fintts_trainer.model.fused_layers import fuse_layers
+from fintts_trainer.model.fused_layers import FusedAttention, fuse_layers
 from fintts_trainer.model.fused_lora import fuse_adapted_linears
 from fintts_trainer.model.lora import add_adapter
 from fintts_trainer.step import backward
@@ -181,6 +181,9 @@ def step_of(shape: ModelShape) -> Callable[[], object]:
     base.add_tables()
     model = add_adapter(base, TARGETS, LoraConfig(), base_name="narrow S1-mini", seed=1).train()
     fuse_layers(model)
+    for module in model.modules():
+        if isinstance(module, FusedAttention):
+            module.device_type = "cuda"
     fuse_adapted_linears(model)
     adapter = FlatAdapter(model, 1e-3)
     data, clock = data_of(shape, first), StepClock(CPU)
@@ -192,10 +195,10 @@ def step_of(shape: ModelShape) -> Callable[[], object]:
 
 
 def data_of(shape: ModelShape, first: int) -> StepData:
-    """Two short utterances of different lengths, as one micro-batch."""
+    """Two utterances as one micro-batch, long enough for a GPU's kernel of attention."""
     generator = np.random.default_rng(1)
     examples = list[Example]()
-    for text, frames in ((4, 9), (6, 12)):
+    for text, frames in ((6, 30), (8, 40)):
         tokens = np.zeros((1 + shape.num_codebooks, text + frames + 1), dtype=np.int64)
         tokens[1:, text:-1] = generator.integers(
             0, shape.codebook_size, (tokens.shape[0] - 1, frames)

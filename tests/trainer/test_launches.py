@@ -13,7 +13,7 @@ from fintts_cost.throughput import Work
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "launches.py"
 
-MOST_LAUNCHES = 3_681
+MOST_LAUNCHES = 3_149
 MOST_CASTS = 40
 S1_MINI_LAYERS = 28 + 4
 

@@ -38,6 +38,7 @@ def causal_attention(
     attention_mask: Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
+    device_type: str | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
     """Attention of each position to itself and to earlier positions.
@@ -52,13 +53,15 @@ def causal_attention(
         attention_mask: usually None; a mask selects torch's kernel.
         dropout: of the probabilities; a value above 0 selects torch's kernel.
         scaling: of the scores; None is 1 / sqrt(head_dim).
+        device_type: computes as this kind of device does best; None is the query's.
         options: for torch's kernel.
 
     Returns:
         [batch, T, heads, head_dim] in the query's type, and None in place of the probabilities.
     """
     is_plain = attention_mask is None and dropout == 0.0 and query.shape[2] == key.shape[2]
-    if is_plain and prefers_products(query.device.type, query.dtype, query.shape[2]):
+    device_type = device_type or query.device.type
+    if is_plain and prefers_products(device_type, query.dtype, query.shape[2]):
         return attention_by_products(query, key, value, scaling).transpose(1, 2), None
     output, _ = sdpa_attention_forward(
         module, query, key, value, attention_mask, dropout, scaling, **options

@@ -58,7 +58,13 @@ class FusedNorm(nn.Module):
 
 
 class FusedAttention(nn.Module):
-    """The attention of Llama, Qwen3 and CSM, which differ in the norms of query and key alone."""
+    """The attention of Llama, Qwen3 and CSM, which differ in the norms of query and key alone.
+
+    Attributes:
+        device_type: as `causal_attention` takes it.
+    """
+
+    device_type: str | None = None
 
     q_proj: nn.Module
     k_proj: nn.Module
@@ -103,7 +109,15 @@ class FusedAttention(nn.Module):
             key, value = past_key_values.update(key, value, self.layer_idx)
         dropout = self.attention_dropout if self.training else 0.0
         output, _ = causal_attention(
-            self, query, key, value, attention_mask, dropout, self.scaling, **options
+            self,
+            query,
+            key,
+            value,
+            attention_mask,
+            dropout,
+            self.scaling,
+            self.device_type,
+            **options,
         )
         return self.o_proj(output.reshape(batch, length, -1)), None
 

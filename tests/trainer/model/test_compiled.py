@@ -21,6 +21,8 @@ from fintts_trainer.families.base import Batch, Predictions
 from fintts_trainer.families.fish import FishBase
 from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.model.compiled import compile_as_configured, compile_layers
+from fintts_trainer.model.flat_adapter import FlatAdapter
+from fintts_trainer.model.fused_layers import fuse_layers
 from fintts_trainer.model.fused_lora import fuse_adapted_linears
 from fintts_trainer.model.lora import trainable
 
@@ -66,7 +68,9 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.filterwarnings("ignore")  # torch's own, while it compiles
 def test_gradients_are_the_same_and_no_depth_or_length_needs_more_graphs(base: FishBase) -> None:
     plain, compiled = (adapted(deep_model(base), INNER) for _ in range(2))
+    fuse_layers(compiled)
     assert fuse_adapted_linears(compiled) == 0
+    FlatAdapter(compiled, 1e-3)
     names = list(compiled.state_dict())
     torch._dynamo.reset()
     compile_layers(compiled)
