@@ -35,8 +35,8 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fintts_cost.accelerators import ACCELERATORS
-from fintts_cost.throughput import HOST_SECONDS, Work, efficiency
+from fintts_cost.gpus.accelerators import ACCELERATORS
+from fintts_cost.pace.throughput import HOST_SECONDS, Work, efficiency
 from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.config import LoraConfig
 from fintts_trainer.data.batches import collate

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fintts_cost.throughput import Work
+from fintts_cost.pace.throughput import Work
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "launches.py"
 
