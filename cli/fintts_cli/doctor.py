@@ -18,6 +18,7 @@ from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.launch.preconditions import refuse_unsafe_launch
 from fintts_cli.launch.prepare import prepare
 from fintts_cli.launch.task import render_task
+from fintts_cli.launch.tracker_keys import require_tracker_keys
 from fintts_cli.rental_checks import RentalChecks
 from fintts_cli.settings.hub_model import HubModel
 from fintts_cli.settings.option_names import naming_origins
@@ -32,6 +33,7 @@ from fintts_inputs.data.check import check_folder
 from fintts_inputs.errors import InputError
 from fintts_inputs.notify.post import Event, NotDelivered, Notice, post
 from fintts_inputs.notify.urls import shown
+from fintts_inputs.trackers import keys_of
 from fintts_store.errors import StoreError
 from fintts_store.probes import CONDITIONAL_WRITE, Finding, Outcome, Verdict, probe_store
 
@@ -94,8 +96,16 @@ class Doctor:
             ("state", _state),
             ("disk", self._disk),
             *(rented.probes() if self._is_by_sky() else here if self._is_here() else []),
+            *([("trackers", self._trackers)] if self.found.settings.trackers else []),
             *([("notify", self._notify)] if self.tries_notify else []),
         ]
+
+    def _trackers(self) -> Finding:
+        """Names what a run gets to reach its trackers, without the values."""
+        settings = self.found.settings
+        require_tracker_keys(settings)
+        given = ", ".join(keys_of(settings.trackers)) or "no key"
+        return Finding(sentence=f"{', '.join(settings.trackers)}; the run gets {given}")
 
     def _is_here(self) -> bool:
         return self.found.settings.is_local

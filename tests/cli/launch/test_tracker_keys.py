@@ -95,6 +95,17 @@ def test_a_server_s_address_may_hold_a_token_and_is_never_shown() -> None:
     assert KEY[::-1] not in without_secrets(f"cannot reach {address}")
 
 
+def test_doctor_names_what_the_run_gets_and_no_value(tmp_path: Path) -> None:
+    shell = Shell(write_project(tmp_path / "speech"))
+    lacking = shell("doctor", FINTTS_TRACKERS="wandb")
+    assert lacking.returncode == 1
+    assert "wandb needs WANDB_API_KEY" in lacking.stdout
+    well = shell("doctor", FINTTS_TRACKERS="wandb,trackio", WANDB_API_KEY=KEY)
+    assert "wandb, trackio; the run gets WANDB_API_KEY" in well.stdout
+    assert "trackers" not in shell("doctor").stdout
+    assert KEY not in well.stdout + well.stderr
+
+
 def test_a_key_reaches_the_run_and_no_file(tmp_path: Path) -> None:
     """The server does not exist, so the library is not even asked for more than its words."""
     shell = Shell(write_project(tmp_path / "speech"))
