@@ -79,6 +79,7 @@ WRITTEN = {
     *("status.json", "metrics/<claim>-<part>.jsonl", "tensorboard/<claim>/<file>"),
     *("claims/<claim>", "checkpoints/<claim>-<step>-<id>/<file>", "result.json"),
     *("commits/<claim>-<step>-<id>.json", "commits/<claim>-<step>-<id>.pin"),
+    *("samples/<claim>/samples.json", "samples/<claim>/<who>-<number>.wav"),
     *("logs/<moment>.txt", "traceback.txt", "trial.txt"),
 }
 ASKED = {
@@ -102,7 +103,7 @@ def test_each_key_of_a_run_is_a_trainer_s_to_write_or_to_read_alone() -> None:
 @pytest.mark.parametrize("prefix", ["", "teams/speech/voices/finnish/2026/"])
 def test_the_policy_of_a_usual_address_is_not_too_long(prefix: str) -> None:
     address = S3Address("a-bucket-with-quite-a-long-name-2026", prefix)
-    reads = [f"{kind}/{'0' * 64}/" for kind in ("datasets", "base_models", "adapters")]
+    reads = [f"{kind}/{'0' * 64}/" for kind in ("datasets", "base_models", "adapters", "codecs")]
     assert len(fitting_policy(address, "r" * 40, reads)) <= LONGEST_POLICY
 
 

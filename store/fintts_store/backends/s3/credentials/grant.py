@@ -79,13 +79,15 @@ def run_policy(
     bucket = f"arn:{partition}:s3:::{address.bucket}"
     folder = _literal(address.prefix + run_prefix(run))
     own = f"{folder}*"
+    # in any bucket, which is shorter: this key writes in no other
+    asked = [f"arn:{partition}:s3:::*/{_literal(run_prefix(run))}{name}" for name in ASKED]
     inputs = [_literal(address.prefix + _shortened(key)) + "*" for key in reads]
     return {
         "Version": "2012-10-17",
         "Statement": [
             _allow("s3:GetObject", [f"{bucket}/{name}" for name in (own, *inputs)]),
             _allow(WRITING, f"{bucket}/{own}"),
-            _allow(WRITING, [f"{bucket}/{folder}{name}" for name in ASKED]) | {"Effect": "Deny"},
+            _allow(WRITING, asked) | {"Effect": "Deny"},
             _allow("s3:ListBucket", bucket)
             | {"Condition": {"StringLike": {"s3:prefix": [own, *inputs]}}},
             _allow("s3:ListBucketMultipartUploads", bucket),
