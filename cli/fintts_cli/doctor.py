@@ -19,6 +19,7 @@ from fintts_cli.launch.preconditions import refuse_unsafe_launch
 from fintts_cli.launch.prepare import prepare
 from fintts_cli.launch.task import render_task
 from fintts_cli.launch.tracker_keys import require_tracker_keys
+from fintts_cli.launch.upload import WITHOUT_SAMPLES
 from fintts_cli.rental_checks import RentalChecks
 from fintts_cli.settings.hub_model import HubModel
 from fintts_cli.settings.option_names import naming_origins
@@ -137,7 +138,7 @@ class Doctor:
             )
         opened = open_base_model(model)
         if self.found.settings.samples.is_on:
-            codec = find_codec_for(opened.shape, model)
+            codec = find_codec_for(opened.shape, model, WITHOUT_SAMPLES)
             return Finding(sentence=f"{model}, and its codec, {codec.path.name}")
         return Finding(sentence=str(model))
 

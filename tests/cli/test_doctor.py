@@ -122,6 +122,8 @@ def test_a_run_that_speaks_needs_its_codec(project: Path, monkeypatch: pytest.Mo
     found = findings()["base model"]
     assert found["verdict"] == "failed"
     assert "has no codec.pth" in found["sentence"]
+    assert "leave out `samples`" in found["hint"]
+    assert "--codec" not in found["hint"], "a launch has no such option"
 
 
 def test_what_is_not_set_is_said_with_its_mend(project: Path) -> None:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from fintts_store.store import Store
 
 
+WITHOUT_SAMPLES = "leave out `samples`, and the run speaks nothing"
+"""what a launch advises where there is no codec"""
 AS_WRITTEN = (
     "the run keeps names and texts in the Unicode form of the files, as it started; a new run "
     "gets them in NFC"
@@ -180,7 +182,7 @@ def check_inputs(config: RunConfig) -> CheckedInputs:
     check_adapter(config, base_model.shape)
     codec = None
     if config.samples.is_on:
-        codec = find_codec_for(base_model.shape, config.base_model)
+        codec = find_codec_for(base_model.shape, config.base_model, WITHOUT_SAMPLES)
     report = check_folder(config.data, base_model.shape)
     report.refuse_problems()
     return CheckedInputs(config, base_model, report, codec)

@@ -13,6 +13,9 @@ from fintts_inputs.codec.find import find_codec_for
 if TYPE_CHECKING:
     from fintts_cli.settings.model import Settings
 
+BY_OPTION = "use --codec for one elsewhere"
+"""what a command with that option advises where there is no codec"""
+
 
 def base_folder(settings: Settings) -> Path:
     """The base model's folder. Raises ConfigError if there is none on this machine."""
@@ -41,4 +44,4 @@ def codec_of(named: Path | None, model: Path, base_model: Path | HubModel | None
         BaseModelProblem: a file is damaged.
     """
     beside = base_model if isinstance(base_model, Path) else model
-    return find_codec_for(read_shape(model), named or beside).path
+    return find_codec_for(read_shape(model), named or beside, BY_OPTION).path

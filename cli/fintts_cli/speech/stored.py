@@ -67,12 +67,22 @@ def _sound(
     key = sample.key(samples.sentences.run)
     try:
         content = store.get(key, SAMPLE_BYTES)
-        with wave.open(io.BytesIO(content)) as file:
-            file.getnframes()
-    except (InvalidRecord, KeyNotFound, EOFError, wave.Error):
+    except (InvalidRecord, KeyNotFound):
+        content = b""
+    if not _is_sound(content):
         warn(f"{key} is left out: it is no WAV file, or gone")
         return None
     return content
+
+
+def _is_sound(content: bytes) -> bool:
+    """Whether this is a WAV file that holds as much as its header says."""
+    try:
+        with wave.open(io.BytesIO(content)) as file:
+            frames, size = file.getnframes(), file.getnchannels() * file.getsampwidth()
+            return file.getframerate() > 0 and len(file.readframes(frames)) == frames * size
+    except (EOFError, wave.Error):
+        return False
 
 
 def _rows(store: Store, samples: Samples, here: dict[tuple[Speaker, int], Path]) -> list[Row]:

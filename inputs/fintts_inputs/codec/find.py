@@ -57,8 +57,11 @@ class CodecFile:
         return self.sizes.shape
 
 
-def find_codec(place: Path) -> CodecFile:
+def find_codec(place: Path, instead: str = "") -> CodecFile:
     """The codec in a base model's folder, or in a file or folder of its own.
+
+    Args:
+        instead: what the user can do other than download one, for the hint.
 
     Raises:
         CodecProblem: there is none, or its kind is unknown.
@@ -72,30 +75,30 @@ def find_codec(place: Path) -> CodecFile:
             return _pickled(place / name)
     mimi = _mimi_in(place)
     if mimi is None:
-        raise _no_codec(place)
+        raise _no_codec(place, instead)
     return mimi
 
 
-def find_codec_for(model: ModelShape, place: Path) -> CodecFile:
-    """The codec at a place, if it is that of a base model.
+def find_codec_for(model: ModelShape, place: Path, instead: str = "") -> CodecFile:
+    """The codec at a place, if it is that of a base model; `instead` is as `find_codec` says.
 
     Raises:
         CodecProblem: there is none, its kind is unknown, or it belongs to another model.
         BaseModelProblem: its file is damaged, or contains more than weights.
     """
-    found = find_codec(place)
+    found = find_codec(place, instead)
     refuse_other_codec(found.shape, model)
     return found
 
 
-def _no_codec(place: Path) -> CodecProblem:
+def _no_codec(place: Path, instead: str) -> CodecProblem:
     if not place.is_dir():
         return CodecProblem(f"there is no codec at {place}", "give codec.pth, or its folder")
     return CodecProblem(
         f"{place} has no {' or '.join(FILES)}",
         "download the codec from the base model's page, for S1-mini with `hf download "
-        f"fishaudio/openaudio-s1-mini {S1_FILE} --local-dir {place}`, or use --codec for one "
-        "elsewhere",
+        f"fishaudio/openaudio-s1-mini {S1_FILE} --local-dir {place}`"
+        + (f", or {instead}" if instead else ""),
     )
 
 

@@ -60,8 +60,8 @@ class Samples:
         return max(self.seconds, default=0.0) / self.speaker.config.every
 
     def begin(self, store: Store, model: PeftModel, limits: Limits) -> None:
-        """Writes which sentences these are; lets recordings and base model speak, unless an earlier
-        job did."""
+        """Writes which sentences these are; lets recordings and base model speak what no earlier
+        job has."""
         try:
             earlier = read_samples(store, self.sentences.run)
         except StoreError as error:
@@ -70,16 +70,18 @@ class Samples:
         key = samples_prefix(self.sentences.run, self.sentences.claim) + RECORD
         self.outbox.put(key, self.sentences.dump().encode())
         is_same = earlier is not None and earlier.sentences.is_as(self.sentences)
-        there = {who for who, _ in earlier.files} if earlier is not None and is_same else set()
-        if ORIGINAL not in there:
-            sentences = enumerate(self.speaker.sentences)
-            recorded = [number for number, one in sentences if one.recording is not None]
-            self.speak_each(
-                ORIGINAL, lambda number: self.speaker.original(number, limits), recorded
-            )
-        if BASE not in there:
-            with self._speaking(model), model.disable_adapter():
-                self.speak_each(BASE, lambda number: self.speaker.speak(model, number, limits))
+        there = set(earlier.files) if earlier is not None and is_same else set()
+        every = list(enumerate(self.speaker.sentences))
+        recorded = [
+            number
+            for number, one in every
+            if one.recording is not None and (ORIGINAL, number + 1) not in there
+        ]
+        self.speak_each(ORIGINAL, lambda number: self.speaker.original(number, limits), recorded)
+        # An earlier job may have been killed between two sentences.
+        left = [number for number, _ in every if (BASE, number + 1) not in there]
+        with self._speaking(model), model.disable_adapter():
+            self.speak_each(BASE, lambda number: self.speaker.speak(model, number, limits), left)
 
     def at_step(self, model: PeftModel, step: int, limits: Limits) -> None:
         """Lets the adapter of this step speak."""
@@ -96,8 +98,10 @@ class Samples:
         numbers: Sequence[int] | None = None,
     ) -> None:
         """Each sentence; those after one that ran out of time are missing, too."""
-        begun, step = time.monotonic(), who if isinstance(who, int) else 0
         wanted = range(len(self.speaker.sentences)) if numbers is None else numbers
+        if not wanted:
+            return
+        begun, step = time.monotonic(), who if isinstance(who, int) else 0
         for place, number in enumerate(wanted):
             try:
                 self._keep(who, number, step, speak(number))

@@ -184,6 +184,8 @@ def test_a_run_that_cannot_speak_is_refused_before_anything_is_uploaded(tmp_path
     with pytest.raises(CodecProblem, match=r"has no codec\.pth") as refused:
         check_inputs(config)
     assert "hf download" in refused.value.hint
+    assert "leave out `samples`" in refused.value.hint
+    assert "--codec" not in refused.value.hint, "a launch has no such option"
     shutil.copyfile(HERE / "codec_s1_tiny" / "codec.pth", config.base_model / "codec.pth")
     with pytest.raises(CodecProblem, match="codebooks, the base model"):
         check_inputs(config)

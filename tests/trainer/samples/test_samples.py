@@ -31,6 +31,8 @@ from tiny_run import TINY
 if TYPE_CHECKING:
     from peft import PeftModel
 
+    from fintts_store.runs.samples import Speaker
+
 CODEC = HERE / "codec_for_fish_s1_tiny"
 RUN, STEP = "mine", 7
 
@@ -69,10 +71,14 @@ def samples(
     return Samples(speaker, record, Outbox(store, log), log, show)  # type: ignore[arg-type]
 
 
-def every_file(store: MemoryStore) -> list[tuple[object, int]]:
+def files_of(store: MemoryStore) -> dict[tuple[Speaker, int], Sample]:
     found = read_samples(store, RUN)
     assert found is not None
-    return list(found.files)
+    return found.files
+
+
+def every_file(store: MemoryStore) -> list[tuple[Speaker, int]]:
+    return list(files_of(store))
 
 
 def limits(seconds: float = 60.0, *, interrupted: bool = False) -> Limits:
@@ -162,6 +168,26 @@ def test_a_later_job_speaks_again_only_what_an_earlier_one_did_not() -> None:
     other = samples(store, told, Sentence("Moi.", codes), claim=3)
     other.begin(store, model, limits(seconds=-1))
     assert other.lost == 2
+
+
+def test_a_later_job_speaks_the_sentences_that_an_earlier_one_left_when_it_was_killed() -> None:
+    told, store = Told(), MemoryStore()
+    model = add_adapter(BASE.load(torch.float32), BASE.targets, LoraConfig(), base_name="", seed=1)
+    codes = np.zeros((4, 3), np.int64)
+    both = (Sentence("Hei.", codes), Sentence("Moi.", codes))
+    first = samples(store, told, *both)
+    first.begin(store, model, limits())
+    first.outbox.close(10)
+    whole = {place: store.get(one.key(RUN), 10**6) for place, one in files_of(store).items()}
+    assert len(whole) == 4
+    for who in (BASE_ALONE, ORIGINAL):
+        store.delete(Sample(1, who, 2).key(RUN))
+    again = samples(store, told, *both, claim=2)
+    again.begin(store, model, limits())
+    again.outbox.close(10)
+    found = files_of(store)
+    assert {place: store.get(one.key(RUN), 10**6) for place, one in found.items()} == whole
+    assert {number: one.claim for (_, number), one in found.items()} == {1: 1, 2: 2}
 
 
 def test_compiled_layers_are_left_as_they_are() -> None:

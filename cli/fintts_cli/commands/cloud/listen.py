@@ -24,8 +24,9 @@ from fintts_cli.commands.options import (
     Store,
 )
 from fintts_cli.commands.targets import refuse_in_store, refuse_unwritable
-from fintts_cli.errors import ConfigError, UsageProblem
+from fintts_cli.errors import CheckFailed, ConfigError, UsageProblem
 from fintts_cli.local_trainer import require_trainer
+from fintts_cli.runs.status.checks import section_of
 from fintts_cli.speech.models import base_folder, codec_of
 from fintts_cli.speech.samples import (
     SamplesRecord,
@@ -42,11 +43,11 @@ from fintts_cli.terminal import Terminal
 from fintts_cli.views.html.listening_page import ListeningPage
 from fintts_cli.views.html.pages import listening_page
 from fintts_cli.views.units import counted
-from fintts_inputs.config import ValidationConfig
+from fintts_inputs.config import SamplesConfig, ValidationConfig
 from fintts_inputs.folder import nfc
 from fintts_inputs.speech.plan import SpeechPlan
 from fintts_store.disk.durable import write_file
-from fintts_store.runs.runs import read_run
+from fintts_store.runs.runs import read_run, readable_result
 from fintts_store.runs.samples import read_samples
 
 if TYPE_CHECKING:
@@ -123,11 +124,25 @@ def listen(
         begin(target, record)
         rows = fetch_samples(runs, spoken, target, terminal.warn)
     else:
+        if not speaks_here:
+            _refuse_too_early(runs, name)
         asked = Asked(text, held_out, seed, max_seconds, codec)
         record, rows = _spoken_here(terminal, runs, name, found, target, asked)
     page = listening_page(ListeningPage.of(record, rows), datetime.now(UTC))
     write_file(target / PAGE, page.encode())
     _show(terminal, record, rows, target / PAGE)
+
+
+def _refuse_too_early(runs: "RunStore", name: str) -> None:
+    """A run that is about to speak gets no folder of other sentences, which would stand in the way
+    of its own."""
+    config = section_of(read_run(runs, name), "samples", SamplesConfig)
+    if config.is_on and readable_result(runs, name) is None:
+        raise CheckFailed(
+            f"run {name} has not spoken yet",
+            "try again when it trains; --held-out N lets this machine speak, for which --to names "
+            "another folder",
+        )
 
 
 def _spoken_here(
@@ -143,7 +158,7 @@ def _spoken_here(
     base = base_folder(settings)
     codec_path = codec_of(asked.codec, base, base)
     recorded = read_run(runs, name)
-    fraction = ValidationConfig.model_validate(recorded.config.get("validation", {})).fraction
+    fraction = section_of(recorded, "validation", ValidationConfig).fraction
     sentences = _sentences(settings, asked.texts, asked.held_out, fraction)
     checkpoints, _ = find_checkpoints(runs, name, terminal, None)
     prompt = prompt_of_run(recorded, base)

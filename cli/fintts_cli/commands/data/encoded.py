@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.encoding import encode as encode_with_trainer
 from fintts_cli.errors import CheckFailed, ConfigError
 from fintts_cli.settings.hub_model import HubModel
+from fintts_cli.speech.models import BY_OPTION
 from fintts_cli.views.recordings import RecordingsView, render_recordings
 from fintts_cli.views.units import counted
 from fintts_inputs.base_model.families import read_config
@@ -80,7 +81,9 @@ def _open_codec(
     model = read_config(base).shape if isinstance(base, Path) else None
     place = codec or base
     assert isinstance(place, Path)
-    return (find_codec(place) if model is None else find_codec_for(model, place)), model
+    if model is None:
+        return find_codec(place, BY_OPTION), None
+    return find_codec_for(model, place, BY_OPTION), model
 
 
 def _survey(

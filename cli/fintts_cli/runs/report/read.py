@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING
 from fintts_cli.checkpoints.unreadable import UnreadableCheckpoints
 from fintts_cli.runs.clock import off_by
 from fintts_cli.runs.report.kept import kept_of
+from fintts_cli.runs.report.phases import SAMPLES
 from fintts_cli.runs.report.report import build_report
+from fintts_cli.runs.status.checks import section_of
 from fintts_cli.runs.status.listing import look_at
 from fintts_cost.training.loss_levels import uniform_guess
 from fintts_inputs.base_model.families import parse_shape
 from fintts_inputs.base_model.reading import parse_json
+from fintts_inputs.config import SamplesConfig
 from fintts_inputs.errors import InputError
 from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.removal import list_pins
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from fintts_cli.runs.report.report import RunReport
     from fintts_cli.runs.status.listing import InstanceOf
     from fintts_store.runs.metrics import Metrics
-    from fintts_store.runs.records import RunRecord
+    from fintts_store.runs.records import Result, RunRecord
     from fintts_store.store import Store
 
 
@@ -68,8 +71,8 @@ def read_report(
     if skew is not None:
         noted.append(off_by(skew))  # the command has warned of it
     result = readable_result(runs, run)
-    if result is not None and result.missing_samples:
-        noted.append(f"samples are missing, {result.missing_samples:,} of them: the log says why")
+    for sentence in _missing_samples(view.record, result):
+        note(sentence)
     return build_report(
         view,
         result,
@@ -79,6 +82,17 @@ def read_report(
         uniform_guesses=_uniform_guesses(runs, view.record),
         warnings=noted,
     )
+
+
+def _missing_samples(record: RunRecord, result: Result | None) -> Iterator[str]:
+    if result is None:
+        return
+    if result.missing_samples:
+        yield f"samples are missing, {result.missing_samples:,} of them: the log says why"
+    elif section_of(record, "samples", SamplesConfig).is_on and not result.phase_seconds.get(
+        SAMPLES
+    ):
+        yield "the run has spoken no samples: the log says why"
 
 
 def _odd_metrics(metrics: Metrics) -> Iterator[str]:

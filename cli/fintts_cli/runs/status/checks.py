@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import ValidationError
 
-from fintts_inputs.config import EarlyStoppingConfig
+from fintts_inputs.config import EarlyStoppingConfig, Section
 from fintts_store.runs.limits import VALUE
 
 if TYPE_CHECKING:
@@ -17,17 +17,24 @@ if TYPE_CHECKING:
 Points = tuple[tuple[int, float], ...]
 """(step, value), in the order of the steps"""
 
+AnySection = TypeVar("AnySection", bound=Section)
+
 VALUE_OF = {"val/loss": "loss", "val/top5_accuracy": "top5_accuracy", "train/loss": "train_loss"}
 """monitor → its name in a row of a validation check"""
 
 
 def stopping_config(record: RunRecord) -> EarlyStoppingConfig:
-    """The run's early-stopping section; the defaults if it cannot be read, as another version may
-    have written it."""
+    """The run's early-stopping section."""
+    return section_of(record, "early_stopping", EarlyStoppingConfig)
+
+
+def section_of(record: RunRecord, name: str, kind: type[AnySection]) -> AnySection:
+    """A section of the run's configuration; the defaults if it cannot be read, as another version
+    may have written it."""
     try:
-        return EarlyStoppingConfig.model_validate(record.config.get("early_stopping") or {})
+        return kind.model_validate(record.config.get(name) or {})
     except ValidationError:
-        return EarlyStoppingConfig()
+        return kind()
 
 
 def monitor_of(record: RunRecord) -> str:

@@ -31,15 +31,21 @@ from fintts_cli.views.html.pages import listening_page
 from fintts_inputs.data.holdout import is_held_out
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.checkpoints.manifest import Manifest
-from fintts_store.layout import metrics_key, samples_prefix
+from fintts_store.layout import metrics_key, result_key, samples_prefix
 from fintts_store.runs.records import MetricRow
 from fintts_store.runs.runs import create_run
 from fintts_store.runs.samples import BASE, ORIGINAL, Sample, SampleSet
 from fintts_trainer.synthesis.wav import wav_of
-from run_samples import manifest, record
+from run_samples import manifest, record, result
 from speaking_project import TEXT, write_speaking_project
 
 WAV = wav_of(np.zeros(100, np.float32), 8000)
+LYING = (
+    WAV[:40] + (2**31).to_bytes(4, "little") + WAV[44:],
+    WAV[:-2],
+    WAV[:24] + bytes(4) + WAV[28:],
+)
+"""WAV files that claim 2 GB, lack their end, and have no rate"""
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
 RECORD = SamplesRecord(run="mine", texts=("yksi", "kaksi"), seed=0, max_seconds=15)
 
@@ -90,7 +96,7 @@ def test_what_is_impossible_is_said(made: Path, monkeypatch: pytest.MonkeyPatch)
         ("mine", "--to", "../store/a"): (2, "is inside the store"),
         ("mine", "--held-out", "0"): (2, ""),
         ("mine", "--to", "base"): (2, "something other than samples"),
-        ("mine", "--codec", "speech"): (1, "has no codec.pth"),
+        ("mine", "--codec", "speech"): (1, "or use --codec for one elsewhere"),
     }
     for arguments, (code, said) in cases.items():
         refused = listen(*arguments)
@@ -184,13 +190,16 @@ def spoken(own_folder: Path) -> DirectoryStore:
         for step, loss in ((0, 9.0), (100, 4.0), (200, 5.0))
     ]
     store.put(metrics_key("mine", 1, 0), "".join(row.dump() + "\n" for row in rows).encode())
-    sentences = SampleSet(run="mine", claim=1, texts=("yksi", "<b>2"), seed=3, max_seconds=9)
+    sentences = SampleSet(
+        run="mine", claim=1, texts=("yksi", "<b>2", "3", "4", "5"), seed=3, max_seconds=9
+    )
     store.put(samples_prefix("mine", 1) + "samples.json", sentences.dump().encode())
     for who in (BASE, 100, 200):
         for number in (1, 2):
             store.put(Sample(1, who, number).key("mine"), WAV)
     store.put(Sample(1, ORIGINAL, 2).key("mine"), WAV)
-    store.put(Sample(1, 200, 1).key("mine"), b"<script>")
+    for number, bad in ((1, b"<script>"), *enumerate(LYING, 3)):
+        store.put(Sample(1, 200, number).key("mine"), bad)
     return store
 
 
@@ -199,7 +208,9 @@ def test_what_the_run_has_spoken_is_fetched_without_any_model(
 ) -> None:
     found = listen("mine", "--store", spoken.url, "--json")
     assert found.exit_code == 0, found.stderr
-    assert "000001/step-000000200-01.wav is left out: it is no WAV file" in found.stderr
+    for number in (1, 3, 4, 5):
+        left_out = f"000001/step-000000200-{number:02d}.wav is left out: it is no WAV file"
+        assert left_out in found.stderr
     told = json.loads(found.stdout)
     assert told["seed"] == 3
     heard = [(one["voice"], one["text"], one["step"], one["best"]) for one in told["samples"]]
@@ -227,6 +238,19 @@ def test_what_the_run_has_spoken_is_fetched_without_any_model(
     spoken.put(Sample(1, 200, 1).key("mine"), WAV)
     again = json.loads(listen("mine", "--store", spoken.url, "--json").stdout)
     assert len(again["samples"]) == 7
+
+
+def test_a_run_that_has_not_spoken_yet_gets_no_other_sentences(own_folder: Path) -> None:
+    store = DirectoryStore(own_folder / "store")
+    asked = record(run="mine")
+    create_run(store, asked.model_copy(update={"config": {"samples": {"held_out": 1}}}))
+    refused = listen("mine", "--store", store.url)
+    assert (refused.exit_code, list(own_folder.glob("samples*"))) == (1, [])
+    assert "run mine has not spoken yet" in refused.stderr
+    for options in (("--held-out", "3"), ()):
+        here = listen("mine", "--store", store.url, *options)
+        assert "no base model is given" in here.stderr
+        store.put(result_key("mine"), result(run="mine").dump().encode())
 
 
 def test_a_text_of_yours_is_spoken_here(spoken: DirectoryStore, own_folder: Path) -> None:
