@@ -5,7 +5,6 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from fintts_cost.amounts import exact
 from fintts_cost.money import SECONDS_PER_HOUR
 
 if TYPE_CHECKING:
@@ -45,9 +44,12 @@ def with_last_save(seconds: Decimal) -> Decimal:
 
 
 def seconds_to(given: EstimateInput, step: int, done: int = 0) -> Decimal:
-    """Seconds from the request of the instance to the end of this step, resuming from `done`."""
-    before = given.durations(done).total_seconds
-    return exact(given.setup_seconds) + given.durations(step).total_seconds - before
+    """Seconds from the request of the instance to the end of this step, resuming from `done`. A
+    resumed run may speak at its start again, if its sentences are new."""
+    start = given.durations(0)
+    before_first_step = start.total_seconds - start.teardown_seconds
+    more = given.durations(step).total_seconds - given.durations(done).total_seconds
+    return before_first_step + more
 
 
 def last_step_before(given: EstimateInput, run_seconds: Decimal, done: int = 0) -> int:

@@ -18,7 +18,13 @@ from fintts_cost.estimate.result import Estimate, estimate
 from fintts_cost.money import Price
 from fintts_cost.plan.candidate import Candidate
 from fintts_cost.plan.launch import plan_launch, plan_resumption
-from fintts_cost.plan.reach import cut_at_step, last_step_before, last_step_within
+from fintts_cost.plan.reach import (
+    cut_at_step,
+    last_step_before,
+    last_step_within,
+    seconds_to,
+    with_last_save,
+)
 from fintts_cost.plan.reserve import Reserve
 from fintts_cost.plan.sentences import deadline_sentence, rest_sentence, warnings_of
 from fintts_cost.reference.run import REFERENCE_RUN
@@ -84,6 +90,18 @@ def test_a_budget_buys_time_from_the_request_and_pays_for_the_reserve() -> None:
     assert plan.first.cut_at_step is None
     assert warnings_of(plan) == []
     assert "$1.50 lasts until then, with 310 s kept" in deadline_sentence(plan)
+
+
+def test_the_deadline_leaves_time_for_what_is_spoken_at_the_start() -> None:
+    """A step takes 36 s, and speaking as long: at the start, and after each tenth step."""
+    silent = made().given
+    speaks = made(seconds_per_samples=36).given
+    for step in (1, 10, 100):
+        more = (1 + step // 10) * 36
+        assert seconds_to(speaks, step) == seconds_to(silent, step) + more
+    enough = with_last_save(Decimal(60 + 36 + 36))
+    assert last_step_before(speaks, enough) == 1
+    assert last_step_before(speaks, enough - 1) == 0
 
 
 def test_a_larger_budget_does_not_let_a_hung_run_bill_for_ever() -> None:
