@@ -45,6 +45,12 @@ _PATTERNS = tuple(
             r"[\"']?\s*[=:>]\s*b?[\"']?)" + _VALUE,
             r"\1" + GONE,
         ),
+        # A parameter of a URL, in which some services take their keys.
+        (
+            r"([?&](?:api[_-]?key|key|(?:access_|auth_|write_)?token|secret|password|sig)=)"
+            r"[^\s\"'<>&#]+",
+            r"\1" + GONE,
+        ),
         (r"\b(?:AKIA|ASIA)[A-Z0-9]{12,}\b", GONE),
         (r"\bhf_[A-Za-z0-9]{16,}", GONE),
     )

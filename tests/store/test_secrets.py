@@ -69,6 +69,11 @@ def shows_nothing(*texts: str) -> None:
         f'{{"AccessKeyId": "{KEY}", "SecretAccessKey": "{SECRET}", "SessionToken": "{TOKEN}"}}',
         f"<AccessKeyId>{KEY}</AccessKeyId><SecretAccessKey>{SECRET}</SecretAccessKey>",
         f"key {KEY} and {HUB}.",
+        f"401 Client Error: Unauthorized for url: https://h/api/v0/instances?owner=me&api_key={TOKEN}",
+        f"Max retries exceeded with url: /graphql?api_key={SECRET} (Caused by it)",
+        f"https://h/a?x=1&access_token={quote(SECRET, safe='')}#end",
+        f"https://h/a?key={SECRET}&x=1",
+        f"https://h/container?sv=2026&sig={quote(SECRET, safe='')}",
     ],
 )
 def test_what_opens_something_is_taken_out(text: str) -> None:
@@ -86,6 +91,7 @@ def test_what_opens_something_is_taken_out(text: str) -> None:
         "s3://bucket/exp?endpoint_url=http%3A%2F%2F127.0.0.1%3A9000&region=auto",
         "https://host:9000/a/b, and me@example.org",
         "the token in HF_TOKEN has a character that is not ASCII",
+        "https://host/bucket?list-type=2&key-marker=a/b&sse_kms_key_id=one",
         '{"store": "s3://bucket/exp", "deadline_at": "2026-11-29T20:00:00Z"}',
         "runs/mine/commits/000001-000000900-0123abcd.json is damaged",
     ],
