@@ -79,10 +79,12 @@ def _is_sound(content: bytes) -> bool:
     """Whether this is a WAV file that holds as much as its header says."""
     try:
         with wave.open(io.BytesIO(content)) as file:
-            frames, size = file.getnframes(), file.getnchannels() * file.getsampwidth()
-            return file.getframerate() > 0 and len(file.readframes(frames)) == frames * size
+            found = file.getparams()
+            sound = file.readframes(found.nframes)
     except (EOFError, wave.Error):
         return False
+    size = found.nframes * found.nchannels * found.sampwidth
+    return found.framerate > 0 and len(sound) == size
 
 
 def _rows(store: Store, samples: Samples, here: dict[tuple[Speaker, int], Path]) -> list[Row]:
