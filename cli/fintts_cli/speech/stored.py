@@ -83,8 +83,8 @@ def _is_sound(content: bytes) -> bool:
             sound = file.readframes(found.nframes)
     except (EOFError, wave.Error):
         return False
-    size = found.nframes * found.nchannels * found.sampwidth
-    return found.framerate > 0 and len(sound) == size
+    size = int(found.nframes * found.nchannels * found.sampwidth)
+    return int(found.framerate) > 0 and len(sound) == size
 
 
 def _rows(store: Store, samples: Samples, here: dict[tuple[Speaker, int], Path]) -> list[Row]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fintts_inputs.data.codes import transposed, usual_codebooks
 from fintts_inputs.data.files import Transcript, read_codes, read_text
-from fintts_inputs.data.listing import CODES, TEXT, counted, list_folder
+from fintts_inputs.data.listing import CODES, FROM_RECORDINGS, TEXT, counted, list_folder
 from fintts_inputs.data.pairs import PairFiles, pairs_among, partner_of
 from fintts_inputs.data.suspicions import suspicions
 from fintts_inputs.errors import DataProblem
@@ -77,10 +77,7 @@ def check_folder(folder: Path, shape: ModelShape | None = None) -> DataReport:
     """
     listing = list_folder(folder)
     if not listing.files and not listing.problems:
-        raise DataProblem(
-            f"{folder} has no .npy or .lab files",
-            "give the folder of the codec's .npy files and their .lab transcripts",
-        )
+        raise DataProblem(f"{folder} has no .npy or .lab files", FROM_RECORDINGS)
     problems = [*listing.problems]
     problems += [_unpaired(file) for file in listing.files if partner_of(file) not in listing.files]
     opened = [_open_pair(*pair, shape) for pair in pairs_among(listing.files).items()]

@@ -15,7 +15,8 @@ CODES, TEXT = ".npy", ".lab"
 SUFFIXES = (CODES, TEXT)
 RECEIPTS = "data.json"
 """beside pairs that `fintts data encode` wrote"""
-WANTED = Wanted(SUFFIXES, "the data folder", "set data to a folder of .npy and .lab")
+FROM_RECORDINGS = "give a folder of .npy and .lab; `fintts data encode` makes one from recordings"
+WANTED = Wanted(SUFFIXES, "the data folder", FROM_RECORDINGS)
 
 
 @dataclass(frozen=True, slots=True)

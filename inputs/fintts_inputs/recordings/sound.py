@@ -127,20 +127,28 @@ def _read(file: soundfile.SoundFile, most_seconds: float, silence_seconds: float
 
 def too_long(seconds: float, most: float) -> str:
     """The problem of a recording that is longer than one utterance may be."""
-    return f"is {seconds:,.1f} s long, but the limit is {most:.1f} s; cut it at pauses"
+    shown, limit = f"{seconds:,.1f}", f"{most:,.1f}"
+    if shown == limit:
+        shown, limit = f"{seconds:,.3f}", f"{most:,.3f}"
+    return f"is {shown} s long, but the limit is {limit} s; cut it at pauses"
 
 
 def _one_channel(wide: Samples) -> tuple[Samples, bool]:
     """(the mean of the channels, False), or (the first one, True) where the mean cancels them."""
     mean = wide.mean(axis=1)
-    power, left = float(np.square(wide).mean()), float(np.square(mean).mean())
+    power, left = _power(wide), _power(mean)
     cancelled = wide.shape[1] == 2 and left < CANCELLED_SHARE * power and _both_sound(wide)
     return np.ascontiguousarray(wide[:, 0] if cancelled else mean, np.float32), cancelled
 
 
 def _both_sound(wide: Samples) -> bool:
-    powers = np.square(wide).mean(axis=0)
-    return bool(powers.min() > CANCELLED_SHARE * powers.max())
+    powers = [_power(channel) for channel in wide.T]
+    return min(powers) > CANCELLED_SHARE * max(powers)
+
+
+def _power(samples: Samples) -> float:
+    """The mean square; in float64, since samples of a damaged file may be huge."""
+    return float(np.square(samples, dtype=np.float64).mean())
 
 
 def _clipped(wide: Samples) -> int:

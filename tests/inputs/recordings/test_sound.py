@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from fintts_inputs.recordings.level import LOUDNESS_LUFS, gain_to, loudness_of, speech_in
-from fintts_inputs.recordings.sound import Unreadable, at_rate, read_sound
+from fintts_inputs.recordings.sound import Unreadable, at_rate, read_sound, too_long
 from fintts_inputs.recordings.utterance import prepared
 from recordings import speech, write_recording
 from waves import voice
@@ -65,6 +65,19 @@ def test_a_channel_alone_does_not_cancel(tmp_path: Path) -> None:
     sound = read_sound(write_recording(tmp_path, "t.wav", turned, 48_000, subtype="FLOAT"), 10)
     assert sound.cancelled
     np.testing.assert_allclose(sound.samples, one, atol=1e-6)
+
+
+def test_huge_samples_of_a_damaged_file_overflow_nothing(tmp_path: Path) -> None:
+    """Warnings are errors in these tests; a user would see numpy's, with a path of ours."""
+    one = np.full(1000, 1e30, np.float32)
+    both = np.stack([one, -one], axis=1)
+    sound = read_sound(write_recording(tmp_path, "a.wav", both, 44_100, subtype="FLOAT"), 10)
+    assert sound.cancelled
+
+
+def test_a_limit_that_is_just_missed_is_told_apart_from_the_length() -> None:
+    assert too_long(3.001, 2.96).startswith("is 3.001 s long, but the limit is 2.960 s")
+    assert too_long(7200, 190).startswith("is 7,200.0 s long, but the limit is 190.0 s")
 
 
 def test_moments_of_clipping_are_counted(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def check_recordings(terminal: Terminal, found: ReadSettings, recordings: Record
     codec, model = _codec(terminal, found.settings.base_model)
     with terminal.progress("reading") as show:
         surveyed = survey(recordings, limits_of(codec, model), show)
-    view = RecordingsView(surveyed, codec, outlook=_outlook(found, surveyed, codec))
+    view = RecordingsView(surveyed, codec, outlook=_outlook(terminal, found, surveyed, codec))
     if terminal.json:
         terminal.document(view.to_json())
     else:
@@ -67,14 +67,17 @@ def _codec(terminal: Terminal, base: object) -> tuple[CodecShape, ModelShape | N
         return ASSUMED, model
 
 
-def _outlook(found: ReadSettings, surveyed: Survey, codec: CodecShape) -> Outlook | None:
-    """What a run on these recordings would be; None if there are too few to train on."""
+def _outlook(
+    terminal: Terminal, found: ReadSettings, surveyed: Survey, codec: CodecShape
+) -> Outlook | None:
+    """What a run on these recordings would be; None, with a warning, if there are too few."""
     settings = found.settings
     try:
         workload = workload_of_recordings(
             surveyed.utterances, codec.frames_per_second, settings.validation.fraction
         )
-    except InputError:
+    except InputError as problem:
+        terminal.warn(problem.message, problem.hint)
         return None
     made: RunEstimate | None = None
     unknown = ""

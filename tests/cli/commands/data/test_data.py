@@ -140,10 +140,12 @@ def test_codes_beyond_the_base_model_are_not_packed(own_folder: Path) -> None:
 def test_a_folder_that_cannot_be_looked_at_is_one_sentence(
     own_folder: Path, arguments: list[str], sentence: str, code: int
 ) -> None:
+    has_folder = len(arguments) > 1
     (own_folder / "empty").mkdir()
     result = data(*arguments)
     assert result.exit_code == code
     assert sentence in result.stderr
+    assert ("`fintts data encode` makes one from recordings" in result.stderr) == has_folder
     assert result.stdout == ""
 
 

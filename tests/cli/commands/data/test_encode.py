@@ -138,6 +138,10 @@ def test_recordings_are_checked_without_encoding_them(shell: Shell) -> None:
     assumed = shell("data", "check", "recordings", "--base-model", "nothing")
     assert "OpenAudio S1's, assumed" in assumed.stdout
     assert "the bill    not known yet: " in assumed.stdout
+    write_recording(project / "few", "a.wav", speech(2))
+    few = shell("data", "check", "few")
+    assert few.returncode == 0
+    assert "of 1 utterance none is held out for validation" in few.stderr
 
 
 @pytest.mark.parametrize("command", [["encode", "recordings"], ["check", "recordings"]])
