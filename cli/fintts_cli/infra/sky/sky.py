@@ -119,8 +119,10 @@ class SkyInfra:
         try:
             self._launch(record, asked, secrets)
         except BaseException as error:
-            said = self._folders.said_since(run, said_before) + self._noted(record, error)
-            self.down(run)
+            try:
+                said = self._folders.said_since(run, said_before) + self._noted(record, error)
+            finally:
+                self.down(run)
             self._note_whether_it_came(record, is_refused=is_refused_everywhere(said))
             if isinstance(error, Exception):
                 raise refusal(error, said) or in_a_sentence(

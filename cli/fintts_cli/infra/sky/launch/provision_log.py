@@ -10,13 +10,23 @@ import io
 from contextlib import suppress
 from typing import Any
 
+from fintts_cli.infra.sky.server.errors import ANSI
+from fintts_cli.timed_call import TimedCall
+
 MOST_LINES = 400
 MOST_CHARACTERS = 400_000
+WITHIN_SECONDS = 20.0
 
 
-def provision_log(sky: Any, cluster: str) -> str:
-    """The last lines of the cluster's newest launch; empty if SkyPilot has none."""
+def provision_log(sky: Any, cluster: str, within_seconds: float = WITHIN_SECONDS) -> str:
+    """The last lines of the cluster's newest launch, without colours; empty if SkyPilot has none,
+    or does not answer in time."""
     stream = io.StringIO()
-    with suppress(Exception):  # SkyPilot may fail in any way; then the reason stays unknown
+
+    def read() -> str:
         sky.tail_provision_logs(cluster, follow=False, tail=MOST_LINES, output_stream=stream)
-    return stream.getvalue()[-MOST_CHARACTERS:]
+        return ANSI.sub("", stream.getvalue()[-MOST_CHARACTERS:])
+
+    with suppress(Exception):  # SkyPilot may fail in any way; then the reason stays unknown
+        return TimedCall("SkyPilot", read, within_seconds).result()
+    return ""
