@@ -90,19 +90,19 @@ def test_a_launch_asks_for_each_at_its_own_rate_the_cheapest_run_first(rented: P
     cheapest = min(costs, key=lambda name: costs[name])
     assert ordered[0]["accelerators"] == f"{cheapest}:1"
     assert planned["estimate"]["cost_usd"] == costs[cheapest]
-    shown = fintts("cloud", "launch", "--dry-run", "--infra", "runpod", "--gpus", BOTH).stderr
+    shown = fintts("cloud", "launch", "--dry-run", "--infra", "runpod", "--gpus", BOTH).stdout
     for each in ordered:
         assert f"{each['accelerators']}: ${each['max_hourly_cost']:.2f} an hour" in shown
 
 
 def test_a_gpu_that_nobody_offers_is_left_out_and_that_is_said(rented: Path) -> None:
-    words = ["cloud", "launch", "--dry-run", "--infra", "runpod", "--gpus", "H100-SXM,RTX3090"]
-    done = fintts(*words)
+    words = ["cloud", "launch", "--dry-run", "--show-task", "--infra", "runpod", "--gpus"]
+    done = fintts(*words, "H100-SXM,RTX3090")
     assert done.exit_code == 0, done.stderr
     assert "the list has no prices of RTX3090 " in done.stderr
     assert 'accelerators: "H100-SXM:1"' in done.stdout
     assert "ordered" not in done.stdout
-    nobody = fintts(*words[:-1], "RTX3090,H200:3")
+    nobody = fintts(*words, "RTX3090,H200:3")
     assert nobody.exit_code == 4
     assert "the list has no prices of RTX3090" in nobody.stderr
 
@@ -138,7 +138,7 @@ def test_a_group_that_cannot_be_is_refused(own_folder: Path, text: str, reason: 
 
 
 def test_a_launch_on_any_gpu_takes_those_with_an_offer_the_cheapest_run_first(rented: Path) -> None:
-    words = ["cloud", "launch", "--dry-run", "--infra", "lambda", "--gpus"]
+    words = ["cloud", "launch", "--dry-run", "--show-task", "--infra", "lambda", "--gpus"]
     asked = {each: document(*words, each) for each in ("any", "40GB+")}
     ordered = {
         each: [one["accelerators"] for one in yaml.safe_load(plan["task"])["resources"]["ordered"]]
@@ -195,7 +195,7 @@ def write_model_of(project: Path, *, gigabytes: int) -> None:
 
 def test_a_budget_for_one_deadline_leaves_the_other_out(rented: Path) -> None:
     """Prices of runpod's list, and a run whose steps take the time that the FLOPs say."""
-    words = ["cloud", "launch", "--dry-run", "--infra", "runpod", "--gpus", BOTH]
+    words = ["cloud", "launch", "--dry-run", "--show-task", "--infra", "runpod", "--gpus", BOTH]
     setup = {"forecast.setup_seconds": 3600.0, "infra": "runpod", "gpus": BOTH, "name": "mine"}
     plan = prepare(open_workplace(), read_settings(setup), NOON).plan
     first, second = plan.choices
@@ -385,10 +385,10 @@ def test_the_deadline_on_a_spot_market_comes_from_the_on_demand_price(rented: Pa
     words = ["cloud", "launch", "--dry-run", "--gpus", "H100:8", "--spot", "--budget", "100"]
     shown = fintts(*words, "--infra", "aws/us-west-2")
     assert shown.exit_code == 0, shown.stderr
-    assert "on spot at the market's price of the hour" in shown.stderr
-    assert "may rise to $55.04 an hour: the deadline is computed from that" in shown.stderr
+    assert "on spot at the market's price of the hour" in shown.output
+    assert "may rise to $55.04 an hour: the deadline is computed from that" in shown.output
     settings = {"gpus": "H100:8", "spot": True, "infra": "aws/us-west-2", "budget_usd": "100"}
     plan = prepare(open_workplace(), read_settings({**settings, "name": "mine"}), NOON).plan
     assert plan.run_seconds + plan.reserve.total_seconds <= Decimal(100) * 3600 / Decimal("55.04")
     on_demand = [word for word in words if word != "--spot"]
-    assert "market's price" not in fintts(*on_demand, "--infra", "aws/us-west-2").stderr
+    assert "market's price" not in fintts(*on_demand, "--infra", "aws/us-west-2").output

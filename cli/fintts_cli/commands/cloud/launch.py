@@ -40,7 +40,7 @@ from fintts_cli.commands.options import (
     ValidationEvery,
     Yes,
 )
-from fintts_cli.errors import CloudError, ConfigError
+from fintts_cli.errors import CloudError, ConfigError, UsageProblem
 from fintts_cli.estimate.dry_run import measure_pace
 from fintts_cli.estimate.missing_pace import is_pace_missing
 from fintts_cli.estimate.run_inputs import RunInputs
@@ -66,6 +66,8 @@ from fintts_cost.estimate.document import document
 from fintts_store.errors import StoreError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fintts_cli.launch.launch import Launch
 
 
@@ -96,7 +98,10 @@ def launch(
     yes: Yes = False,
     detach: Detach = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the task and the bill; change nothing.")
+        bool, typer.Option("--dry-run", help="Print the bill; change nothing.")
+    ] = False,
+    show_task: Annotated[
+        bool, typer.Option("--show-task", help="With --dry-run: print the task's YAML.")
     ] = False,
     config: Config = None,
     force: Force = False,
@@ -111,6 +116,10 @@ def launch(
     rate, patience or intervals, but never with other data, another adapter or another batch.
     """
     terminal = Terminal(json=json, quiet=quiet, no_input=no_input)
+    if show_task and not dry_run:
+        raise UsageProblem(
+            "--show-task shows the task of a launch that is not made", "add --dry-run"
+        )
     here = open_workplace()
     options: dict[str, object] = {
         "name": name,
@@ -153,10 +162,12 @@ def launch(
         ready = prepare(here, found, datetime.now(UTC), force=force)
     if force and ready.resumes is None:
         terminal.say(nothing_to_force(ready.run))
-    _show_plan(terminal, ready, may_ask=not yes and not dry_run)
     if dry_run:
-        _show_task(terminal, ready)
+        is_result = not (json or show_task)
+        _show_plan(terminal, ready, terminal.data if is_result else terminal.say)
+        _show_task(terminal, ready, show_task=show_task)
         return
+    _show_plan(terminal, ready, terminal.say if yes else terminal.tell)
     if not found.settings.is_local:
         _refuse_or_warn(terminal, here, ready)
     place = here.infra(found.settings.infra)
@@ -182,13 +193,16 @@ def _refuse_or_warn(terminal: Terminal, here: Workplace, ready: "Launch") -> Non
         terminal.warn(danger, REAP_BY_CRON)
 
 
-def _show_plan(terminal: Terminal, ready: "Launch", *, may_ask: bool) -> None:
-    """Shows the bill; --quiet hides it unless you have to say yes to it."""
+def _show_plan(terminal: Terminal, ready: "Launch", show: "Callable[[str], None]") -> None:
+    """Shows the bill, and what is odd about the launch.
+
+    Args:
+        show: prints the bill; --quiet hides it unless it is the result, or you have to say yes.
+    """
     text = render_plan(ready.plan, run=ready.run, where=ready.where, now=datetime.now(UTC))
     if ready.extras.items:
         text += f"\n  {beside_the_gpu(ready.extras)}"
-    if may_ask or not terminal.quiet:
-        terminal.tell(text)
+    show(text)
     if ready.resumes is not None:
         where = goes_on_from(ready.store, ready.run)
         terminal.say(f"run {ready.run} exists already, and {where}{in_words(ready.changes)}")
@@ -198,11 +212,11 @@ def _show_plan(terminal: Terminal, ready: "Launch", *, may_ask: bool) -> None:
         terminal.warn(sentence, hint)
 
 
-def _show_task(terminal: Terminal, ready: "Launch") -> None:
+def _show_task(terminal: Terminal, ready: "Launch", *, show_task: bool) -> None:
     if terminal.json:
         bill = document(ready.plan.estimate)
         terminal.document({**launch_document(ready), "task": render_task(ready), "estimate": bill})
-    else:
+    elif show_task:
         terminal.data(render_task(ready).rstrip("\n"))
 
 

@@ -473,8 +473,9 @@ def test_a_dry_run_without_a_pace_says_what_measures_it(project: Path) -> None:
 def test_a_dry_run_prints_the_task_and_touches_nothing(project: Path, tmp_path: Path) -> None:
     before = everything(tmp_path)
     shown = cloud(
-        "launch", "--dry-run", "--name", "x", "--infra", "aws/us-east-1", "--gpus", "h100"
-    )
+        "launch", "--dry-run", "--show-task", "--name", "x", "--infra", "aws/us-east-1",
+        "--gpus", "h100",
+    )  # fmt: skip
     assert shown.exit_code == 0, shown.output
     assert 'infra: "aws/us-east-1"' in shown.stdout
     assert 'accelerators: "H100:1"' in shown.stdout
@@ -487,12 +488,25 @@ def test_a_dry_run_prints_the_task_and_touches_nothing(project: Path, tmp_path: 
     assert everything(tmp_path) == before
 
 
+def test_a_dry_run_prints_the_bill_and_the_task_only_if_asked(project: Path) -> None:
+    bill = cloud("launch", "--dry-run", "--name", "x", "--quiet")
+    assert bill.exit_code == 0, bill.output
+    assert bill.stdout.startswith("Run x on local")
+    assert "STOPS AT STEP" in bill.stdout
+    assert "setup: |" not in bill.output
+    task = cloud("launch", "--dry-run", "--show-task", "--name", "x")
+    assert task.stdout.startswith('name: "x"')
+    assert "STOPS AT STEP" in task.stderr
+    refused = cloud("launch", "--show-task", "--name", "x")
+    assert (refused.exit_code, "add --dry-run" in refused.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(("infra", "is_booted"), [("aws", True), ("local", False)])
 def test_an_image_is_for_rented_instances(
     project: Path, monkeypatch: pytest.MonkeyPatch, infra: str, *, is_booted: bool
 ) -> None:
     monkeypatch.setenv("FINTTS_IMAGE", "docker:me/trainer:1")
-    shown = cloud("launch", "--dry-run", "--infra", infra)
+    shown = cloud("launch", "--dry-run", "--show-task", "--infra", infra)
     assert shown.exit_code == 0, shown.output
     assert ('image_id: "docker:me/trainer:1"' in shown.stdout) == is_booted
 

@@ -375,15 +375,15 @@ def test_a_launch_without_a_rate_takes_the_cheapest_offer_as_its_ceiling(project
     assert spot["estimate"]["hourly_rate_usd"] == 1.64753
     assert "max_hourly_cost: 1.64753" in spot["task"]
     shown = invoke(["cloud", "launch", "--dry-run", "--infra", "runpod"])
-    assert "$1.39 an hour (runpod 1x_A100-80GB_SECURE on-demand, snapshot" in shown.stderr
-    assert "as of 2026-11-24)" in shown.stderr
+    assert "$1.39 an hour (runpod 1x_A100-80GB_SECURE on-demand, snapshot" in shown.stdout
+    assert "as of 2026-11-24)" in shown.stdout
     assert "a spot run needs" not in shown.stderr
     spot_words = ["cloud", "launch", "--dry-run", "--infra", "gcp", "--spot"]
     assert "a spot run needs SkyPilot's server" in invoke(spot_words).stderr
     assert "max_hourly_cost: 3" in launch("--infra", "runpod", "--hourly-rate", "3")["task"]
     here = invoke(["cloud", "launch", "--dry-run"])
     assert here.exit_code == 0, here.stderr
-    assert "$0.00 an hour (this machine)" in here.stderr
+    assert "$0.00 an hour (this machine)" in here.stdout
 
 
 def test_the_snapshot_has_a_day_and_a_source_for_every_line() -> None:
