@@ -74,7 +74,10 @@ class StepQueue:
         """Lets the device be `most_unread` steps behind; `spent` gives the seconds of training."""
         self.most_unread, self.spent = most_unread, spent
         self._steps: deque[QueuedStep] = deque()
-        self._read_at = -math.inf
+        self._finished = -math.inf
+        """seconds of training when the last step was finished"""
+        self._was_waited_for = True
+        """whether the device was still at that step when its numbers were read"""
 
     def __len__(self) -> int:
         return len(self._steps)
@@ -89,12 +92,22 @@ class StepQueue:
 
     def wait(self) -> None:
         """Waits until the device has finished the oldest step."""
-        self._steps[0].readings.read()
+        readings = self._steps[0].readings
+        self._was_waited_for = not readings.are_there
+        readings.read()
 
     def pop(self) -> FinishedStep:
         """Takes the oldest step out. It took the time since it began, or since the one before it
         was finished, if that was later."""
         step = self._steps.popleft()
         token_loss, code_loss, norm = step.readings.read()
-        began, self._read_at = max(step.began, self._read_at), self.spent()
-        return FinishedStep(step, token_loss, code_loss, norm, self._read_at - began)
+        began = max(step.began, self._finished)
+        self._finished = self._end_of_oldest(began)
+        return FinishedStep(step, token_loss, code_loss, norm, self._finished - began)
+
+    def _end_of_oldest(self, began: float) -> float:
+        """When the step just taken out was finished: now, unless the device had already finished it
+        while the CPU queued the next one, which then took the time since that one began."""
+        next_began = self._steps[0].began if self._steps else began
+        is_earlier = not self._was_waited_for and next_began > began
+        return next_began if is_earlier else self.spent()

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from checks import every
 from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import StopReason
@@ -56,6 +57,17 @@ def test_a_device_that_is_behind_trains_the_same_run(tmp_path: Path, most_unread
     )
     mine, theirs = trainable(behind.model), trainable(at_once.model)
     assert [name for name in mine if not torch.equal(mine[name], theirs[name])] == []
+
+
+@pytest.mark.parametrize("most_unread", [0, 1])
+def test_a_step_takes_as_long_as_its_parts(tmp_path: Path, most_unread: int) -> None:
+    """Also one that is read right after the one before it, as before a check or a save."""
+    run = start_run(tmp_path, SECTIONS)
+    trained(run, most_unread)
+    rows = [row.values for row in read_metrics(run.store, run.name).rows if row.kind == "train"]
+    parts = [f"{part}_seconds" for part in ("data", "forward", "loss", "backward", "optimizer")]
+    assert len(rows) == 11
+    assert every(row["seconds"] >= sum(row[part] for part in parts) for row in rows)
 
 
 @pytest.mark.parametrize("most_unread", [0, 1])

@@ -23,6 +23,11 @@ class Readings:
             self._event = torch.cuda.Event()  # type: ignore[no-untyped-call] # torch: untyped
             self._event.record()
 
+    @property
+    def are_there(self) -> bool:
+        """Whether `read` would return at once."""
+        return self._event is None or bool(self._event.query())
+
     def read(self) -> list[float]:
         """The numbers."""
         if self._event is not None:
