@@ -163,6 +163,7 @@ def test_phases_add_up_over_jobs() -> None:
         "training": 105.5,
         "validation": 7.0,
         "checkpoint": 0.0,
+        "samples": 0.0,
         "teardown": 0.0,
     }
 
