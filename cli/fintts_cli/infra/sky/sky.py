@@ -28,7 +28,12 @@ from fintts_cli.infra.sky.launch.asked_task import read_task
 from fintts_cli.infra.sky.launch.launch_patience import launch_patiently
 from fintts_cli.infra.sky.launch.launching import ready_to_launch
 from fintts_cli.infra.sky.launch.provision_log import provision_log
-from fintts_cli.infra.sky.launch.refusals import is_of_places, is_refused_everywhere, refusal
+from fintts_cli.infra.sky.launch.refusals import (
+    answers_in,
+    is_of_places,
+    is_refused_everywhere,
+    refusal,
+)
 from fintts_cli.infra.sky.prices.catalog import SkyCatalog
 from fintts_cli.infra.sky.rentals.census import take_census
 from fintts_cli.infra.sky.rentals.cluster import Cluster
@@ -120,7 +125,8 @@ class SkyInfra:
             self._launch(record, asked, secrets)
         except BaseException as error:
             try:
-                said = self._folders.said_since(run, said_before) + self._noted(record, error)
+                said = self._folders.said_since(run, said_before)
+                said += self._noted(record, error, said)
             finally:
                 self.down(run)
             self._note_whether_it_came(record, is_refused=is_refused_everywhere(said))
@@ -132,9 +138,10 @@ class SkyInfra:
         self._answers.pop(run, None)
         self._folders.write(record.model_copy(update={"was_seen": True}))
 
-    def _noted(self, record: SkyRecord, error: BaseException) -> str:
-        """What SkyPilot noted of places that it tried in vain, before the cluster is forgotten."""
-        if record.job is not None or not is_of_places(error):
+    def _noted(self, record: SkyRecord, error: BaseException, said: str) -> str:
+        """What SkyPilot noted of the place that it tried in vain, before the cluster is forgotten.
+        The note names no place, so it is not read where the output has a reason of another."""
+        if record.job is not None or not is_of_places(error) or answers_in(said):
             return ""
         with suppress(CloudError), self._sky(record.run) as sky:
             return f"\n{provision_log(sky, record.cluster)}"
