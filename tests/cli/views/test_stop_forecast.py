@@ -35,7 +35,7 @@ def view() -> RunView:
 
 def test_the_table_names_the_end_below() -> None:
     assert render_runs([view()], NOW).splitlines()[-1] == (
-        "kalevala-1: ends at step 1900–2900, most likely 2400, for $0.20–$0.50 more"
+        "kalevala-1: ends at step 1900–2900, most likely 2400, for $0.21–$0.51 more"
     )
 
 
@@ -46,7 +46,7 @@ def test_the_line_fits_eighty_columns_with_large_numbers() -> None:
 
 def test_the_line_has_it() -> None:
     whole = render_live_line(view(), NOW)
-    assert "· $0.30 to go · ends at 1900–2900 · deadline 10:00 UTC" in whole
+    assert "· $0.31 to go · ends at 1900–2900 · deadline 10:00 UTC" in whole
 
 
 def test_the_report_says_whether_it_is_worth_going_on() -> None:

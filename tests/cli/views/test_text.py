@@ -155,7 +155,7 @@ def test_the_live_line_says_what_the_contract_names() -> None:
     line = render_live_line(view_run(record(), status(), None, live, now), now)
     assert line == (
         "kalevala-1 · training · step 1000/3000 · loss 4.2500 · best 4.4000 @ 900 · "
-        "ETA 15 min 00 s · $0.20 so far · $0.30 to go · deadline 10:00 UTC"
+        "ETA 15 min 00 s · $0.20 so far · $0.31 to go · deadline 10:00 UTC"
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fintts_cli.runs.report import stored
+from fintts_cli.runs.report.stored import teardown_seconds
 from fintts_cost.interval import Interval
 from fintts_cost.money import SECONDS_PER_HOUR
 
@@ -61,17 +61,16 @@ def replanned(view: RunView) -> Replanned | None:
 
 
 def _phases(view: RunView, told: Mapping[str, SecondsRange]) -> dict[str, Interval]:
-    """The phases as billing sees them: set-up begins with the request, and teardown takes as long
-    as the estimate says, or as the last upload does if that is longer."""
+    """The phases as billing sees them: set-up begins with the request, and teardown is the last
+    upload, then what the estimate has for the end of the instance."""
     phases = {phase: _interval(seconds) for phase, seconds in told.items()}
     heartbeat = view.heartbeat
     if "setup" in phases and heartbeat is not None and heartbeat.claim == 1:
         before = (heartbeat.started_at - view.started_at).total_seconds()
         phases["setup"] = phases["setup"].plus(max(before, 0.0))
-    estimate = stored.rental_of(view.record, view.gpus).estimate
-    removal = stored.seconds(estimate, "teardown_seconds") or 0.0
     upload = phases.get("teardown", Interval.exactly(0.0))
-    return phases | {"teardown": Interval(*(max(each, removal) for each in upload))}
+    removal = teardown_seconds(view.record, view.gpus)
+    return phases | {"teardown": upload.plus(removal)}
 
 
 def _interval(told: SecondsRange) -> Interval:

@@ -54,6 +54,11 @@ def rental_of(record: RunRecord, gpus: str) -> RentalRef:
     return next((each for each in record.rentals if each.gpus == gpus), record.rentals[0])
 
 
+def teardown_seconds(record: RunRecord, gpus: str) -> float:
+    """From the end of the trainer until the instance is gone; 0 in records of earlier versions."""
+    return seconds(rental_of(record, gpus).estimate, "teardown_seconds") or 0.0
+
+
 def estimated_usd(rental: RentalRef) -> Decimal | None:
     """The estimated cost of the whole run."""
     cost = number(rental.estimate.get("cost_usd"), most=USD)

@@ -13,6 +13,7 @@ from fintts_cli.runs.deadline import deadline_of_run
 from fintts_cli.runs.instances.at_work import IDLE, AtWork
 from fintts_cli.runs.instances.sightings import news_of, with_sightings
 from fintts_cli.runs.instances.view import InstanceView
+from fintts_cli.runs.report.stored import teardown_seconds
 from fintts_cli.runs.status.phase import is_silent, phase_of
 from fintts_cli.runs.status.stop_forecast import PricedForecast
 from fintts_cli.runs.status.stop_reason import patience_of
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from fintts_store.runs.records import Result, RunRecord, Status
 
 NO_LEDGER = Ledger()
+TRAINER_ENDED = (Phase.DONE, Phase.FAILED, Phase.TEARING_DOWN)
 
 
 def view_run(
@@ -54,7 +56,8 @@ def view_run(
     )
     phase, message = phase_of(status, result, instance, now)
     eta_seconds = _eta(phase, status)
-    rate = _rate(record, instance, bill)
+    rate, gpus = _rate(record, instance, bill), _gpus(record, instance, bill)
+    ending_seconds = 0.0 if phase in TRAINER_ENDED else teardown_seconds(record, gpus)
     last = result or status
     return RunView(
         run=record.run,
@@ -77,9 +80,11 @@ def view_run(
         eta_seconds=eta_seconds,
         hourly_rate_usd=rate,
         bill=bill,
-        cost_to_finish_usd=cost_to_finish_usd(eta_seconds, rate),
+        cost_to_finish_usd=cost_to_finish_usd(
+            None if eta_seconds is None else eta_seconds + ending_seconds, rate
+        ),
         infra=record.infra,
-        gpus=_gpus(record, instance, bill),
+        gpus=gpus,
         instance=instance.name,
         instance_is_live=instance.is_live,
         is_silent=not at_work.is_anothers and is_silent(status, result, instance, now),
@@ -89,7 +94,7 @@ def view_run(
         has_instance_here=is_here,
         is_known_here=is_elsewhere or (ledger.newest and ledger.newest.number) == launch,
         patience=patience_of(record.config),
-        stop_forecast=_stop_forecast(phase, status, rate),
+        stop_forecast=_stop_forecast(phase, status, rate, ending_seconds),
         news=news,
         damaged=damaged,
     )
@@ -168,15 +173,17 @@ def _of_an_earlier_instance(status: Status) -> Status:
 
 
 def _eta(phase: Phase, status: Status | None) -> float | None:
-    if phase in (Phase.DONE, Phase.FAILED, Phase.TEARING_DOWN):
+    if phase in TRAINER_ENDED:
         return 0.0
     return status.eta_seconds if status else None
 
 
-def _stop_forecast(phase: Phase, status: Status | None, rate: Decimal) -> PricedForecast | None:
+def _stop_forecast(
+    phase: Phase, status: Status | None, rate: Decimal, ending_seconds: float
+) -> PricedForecast | None:
     if status is None or status.stop_forecast is None or phase not in AT_WORK:
         return None
-    return PricedForecast(status.stop_forecast, rate)
+    return PricedForecast(status.stop_forecast, rate, ending_seconds)
 
 
 def _max_steps(record: RunRecord, status: Status | None) -> int:

@@ -16,17 +16,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class PricedForecast:
-    """The trainer's forecast and the hourly rate of the instance."""
+    """The trainer's forecast, and what prices it."""
 
     forecast: StopForecast
     hourly_rate_usd: Decimal
+    """of the instance"""
+    ending_seconds: float = 0.0
+    """from the end of the trainer until the instance is gone"""
 
     @property
     def to_go_usd(self) -> Interval | None:
-        """Dollars from now to the run's end, P10 to P90; None until its pace is measured."""
+        """Dollars from now until the instance is gone, P10 to P90; None until the pace is
+        measured."""
+        return self._usd(self.ending_seconds)
+
+    def _usd(self, ending_seconds: float) -> Interval | None:
         told = self.forecast
         low, likely, high = (
-            cost_to_finish_usd(seconds, self.hourly_rate_usd)
+            cost_to_finish_usd(
+                None if seconds is None else seconds + ending_seconds, self.hourly_rate_usd
+            )
             for seconds in (told.low_seconds, told.likely_seconds, told.high_seconds)
         )
         if low is None or likely is None or high is None:
@@ -35,9 +44,9 @@ class PricedForecast:
 
     @property
     def improvement_per_usd(self) -> float | None:
-        """By how much each further dollar is expected to improve the best value; None if nothing
-        more is paid, or the pace is not measured."""
-        costs = self.to_go_usd
+        """By how much each further dollar of training is expected to improve the best value; None
+        if nothing more is paid, or the pace is not measured."""
+        costs = self._usd(0.0)
         return self.forecast.improvement / costs.likely if costs and costs.likely else None
 
     def to_json(self) -> dict[str, object]:

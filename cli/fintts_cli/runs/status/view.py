@@ -54,6 +54,7 @@ class RunView:
     bill: Bill
     """for all launches of the run, from any laptop, up to now"""
     cost_to_finish_usd: Decimal | None
+    """from now until the instance is gone"""
     infra: str
     gpus: str
     instance: str | None

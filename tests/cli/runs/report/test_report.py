@@ -140,3 +140,13 @@ def test_a_part_of_the_metrics_is_read_once(tmp_path: Path) -> None:
 def test_a_range_that_is_not_whole_is_none(content: dict[str, object]) -> None:
     assert stored.span(content, "a") is None  # type: ignore[arg-type]
     assert stored.span({"a": {"low": 1, "likely": 2, "high": 3}}, "a") == (1, 2, 3)
+
+
+def test_a_replan_pays_for_the_last_upload_and_for_the_removal_after_it() -> None:
+    """The estimate has 40 s from the job's end until the instance is gone; the upload comes first,
+    and takes 1 to 4 s."""
+    plan = ended().replan
+    assert plan is not None
+    assert plan.phases["teardown"] == (41.0, 42.0, 44.0)
+    assert plan.seconds == (180 + 1100 + 41, 180 + 1300 + 42, 180 + 1900 + 44)
+    assert plan.usd.likely == pytest.approx(plan.seconds.likely * 1.2 / 3600)

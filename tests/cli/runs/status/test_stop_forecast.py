@@ -27,7 +27,7 @@ def test_the_document_has_steps_time_money_and_what_a_dollar_brings() -> None:
         "checks": 9,
         "step": {"low": 1900, "likely": 2400, "high": 3000},
         "seconds_to_go": {"low": 600.0, "likely": 900.0, "high": 1500.0},
-        "cost_to_go_usd": {"low": 0.2, "likely": 0.3, "high": 0.5},
+        "cost_to_go_usd": {"low": 0.2133, "likely": 0.3133, "high": 0.5133},
         "improvement": 0.06,
         "improvement_per_usd": pytest.approx(0.2),
     }

@@ -14,8 +14,8 @@ from fintts_cli.runs.status.follow import LAST_WORD_SECONDS, POLL_SECONDS, follo
 from fintts_cli.runs.status.merge import view_run
 from fintts_cli.runs.status.view import RunView
 from fintts_store.errors import StoreUnreachable
-from fintts_store.runs.records import Phase, StopReason
-from run_samples import MINUTE, START, record, result, status
+from fintts_store.runs.records import Phase, StopForecast, StopReason
+from run_samples import MINUTE, START, STOP_FORECAST, record, result, status
 
 LIVE = InstanceView("pid 7", is_live=True, phase=Phase.PROVISIONING, created_at=START)
 GONE = InstanceView("pid 7", is_live=False, created_at=START, ended_at=START + 12 * MINUTE)
@@ -37,8 +37,25 @@ def test_a_heartbeat_says_where_it_is_and_what_it_costs() -> None:
     view = view_run(record(), status(), None, LIVE, NOW)
     assert (view.phase, view.step, view.loss) == (Phase.TRAINING, 1000, 4.25)
     assert view.cost_so_far_usd == Decimal("0.2")
-    assert view.cost_to_finish_usd == Decimal("0.3")
+    assert view.cost_to_finish_usd is not None
+    assert round(view.cost_to_finish_usd, 4) == Decimal("0.3133"), "40 s end the instance"
     assert not view.has_ended
+
+
+def test_what_is_to_be_paid_includes_the_end_of_the_instance() -> None:
+    """15 minutes to go, and three until the instance is gone, at $1.20 an hour."""
+    asked = record(estimate={"teardown_seconds": 180.0})
+    forecast = StopForecast(**STOP_FORECAST)
+    view = view_run(asked, status(stop_forecast=forecast), None, LIVE, NOW)
+    assert view.eta_seconds == 900
+    assert view.cost_to_finish_usd == Decimal("0.36")
+    assert view.stop_forecast is not None
+    assert view.stop_forecast.to_go_usd == (0.26, 0.36, 0.56)
+    assert view.stop_forecast.improvement_per_usd == pytest.approx(0.2), "it is paid in any case"
+    leaving = view_run(asked, status(phase=Phase.STOPPING, eta_seconds=0.0), None, LIVE, NOW)
+    assert leaving.cost_to_finish_usd == Decimal("0.06")
+    ended = view_run(asked, status(), result(), GONE, START + 30 * MINUTE)
+    assert ended.cost_to_finish_usd == 0
 
 
 def test_billing_goes_on_until_the_instance_is_gone() -> None:
