@@ -26,7 +26,7 @@ class Readings:
     @property
     def are_there(self) -> bool:
         """Whether `read` would return at once."""
-        return self._event is None or bool(self._event.query())
+        return self._event is None or bool(self._event.query())  # type: ignore[no-untyped-call] # torch: untyped
 
     def read(self) -> list[float]:
         """The numbers."""
