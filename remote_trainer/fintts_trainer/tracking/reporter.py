@@ -2,7 +2,8 @@
 
 It runs in an environment that holds that library alone, so it imports nothing of ours. The first
 line of stdin describes the run, each other one is a row; the end of stdin ends the run. It writes
-JSON lines: `{"url": …}` where the run can be seen, `{"trouble": …}` when something is lost.
+JSON lines: `{"url": …}` where the run can be seen, `{"warning": …}` in the library's words, and
+`{"trouble": …}` when nothing more is taken.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ def main(name: str) -> int:
         answers.write(json.dumps({kind: str(text)}) + "\n")
 
     def warn(message: Warning | str, *_more: Any, **_others: Any) -> None:
-        say("trouble", message)
+        say("warning", message)
 
     try:
         library, about = importlib.import_module(name), json.loads(sys.stdin.readline())

@@ -91,7 +91,7 @@ class ProcessTracker(GeneralTracker):  # type: ignore[misc]  # accelerate ships 
         self._folder = run.folder / str(kind)
         self._waiting: queue.Queue[dict[str, object] | None] = queue.Queue(MOST_WAITING)
         self._process: subprocess.Popen[str] | None = None
-        self._is_reported = self._is_over = False
+        self._has_warned = self._is_reported = self._is_over = False
         self._thread = threading.Thread(target=self._work, name=self.name, daemon=True)
         super().__init__()
 
@@ -106,7 +106,7 @@ class ProcessTracker(GeneralTracker):  # type: ignore[misc]  # accelerate ships 
 
     def log(self, values: Mapping[str, float], step: int | None = None, **_more: Any) -> None:
         """Queues a row and returns at once."""
-        if not self._is_reported:
+        if self._thread.is_alive():
             self._put({"step": step, "values": dict(values)})
 
     def finish(self) -> None:
@@ -203,19 +203,23 @@ class ProcessTracker(GeneralTracker):  # type: ignore[misc]  # accelerate ships 
         return {name: value for name, value in os.environ.items() if name in names}
 
     def _hear(self, stdout: IO[str]) -> None:
-        """Logs where the run can be seen, and the first trouble."""
+        """Logs where the run can be seen, the first warning and the first trouble."""
         for line in stdout:
             answer = json.loads(line)
             if answer.get("url"):
                 self._log(f"{self.name} shows this run at {answer['url'][:LONGEST_SENTENCE]}")
+            if answer.get("warning") and not self._has_warned:
+                self._has_warned = True
+                self._log(f"{self.name} warns: {_one_line(answer['warning'])}")
             if answer.get("trouble"):
-                self._report(f"says: {answer['trouble'].strip()}")
+                self._report(f"says: {answer['trouble']}")
 
     def _report(self, sentence: str) -> None:
         if not self._is_reported:
             self._is_reported = True
-            text = " ".join(sentence.split())[:LONGEST_SENTENCE]
-            self._log(f"{self.name} loses rows of this run, which trains on: it {text}")
+            self._log(
+                f"{self.name} loses rows of this run, which trains on: it {_one_line(sentence)}"
+            )
 
     def _kill(self) -> None:
         process = self._process
@@ -223,3 +227,7 @@ class ProcessTracker(GeneralTracker):  # type: ignore[misc]  # accelerate ships 
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())[:LONGEST_SENTENCE]

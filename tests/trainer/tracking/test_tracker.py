@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -66,6 +67,34 @@ def silent_server() -> Iterator[str]:
     """The URL of a server that accepts connections and never answers."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_rows_go_on_after_a_warning(offline: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trackio keeps the rows until its server is there again."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    monkeypatch.setenv("TRACKIO_SERVER_URL", f"http://127.0.0.1:{port}")
+    monkeypatch.setenv("TRACKIO_WRITE_TOKEN", KEY)
+    warned = threading.Event()
+    said: list[str] = []
+
+    def log(sentence: str) -> None:
+        said.append(sentence)
+        if sentence.startswith("trackio warns: "):
+            warned.set()
+
+    kind = Tracker.TRACKIO
+    tracker = ProcessTracker(kind, tracked(offline), log, python_of(kind))
+    tracker.patience_seconds = 10.0
+    tracker.start()
+    assert warned.wait(60)
+    for step in (1, 2):
+        tracker.log({"train/loss": 9.0}, step)
+    tracker.finish()
+    _, _, rows = recorded(kind, offline)
+    assert [step for step, _ in rows] == [1, 2]
+    assert sum("warns" in sentence for sentence in said) == 1
+    assert not any(KEY in sentence for sentence in said)
 
 
 SERVER = {Tracker.WANDB: "WANDB_BASE_URL", Tracker.TRACKIO: "TRACKIO_SERVER_URL"}
