@@ -169,14 +169,16 @@ class FlatAdapter:
 
     @torch.no_grad()
     def load_moments(self, tensors: Mapping[str, Tensor]) -> None:
-        """The inverse of `moments`."""
+        """The inverse of `moments`. A parameter without any, as earlier versions wrote one that had
+        never had a gradient, begins with zeros."""
         steps = [value for name, value in tensors.items() if name.endswith(".step")]
         if not steps:
             return
         state = self.state()
         for name, place in self._places.items():
-            for moment in MOMENTS:
-                place.of(state[moment]).copy_(tensors[f"{name}.{moment}"])
+            if f"{name}.step" in tensors:
+                for moment in MOMENTS:
+                    place.of(state[moment]).copy_(tensors[f"{name}.{moment}"])
         state["step"].copy_(torch.stack(steps).max())
 
 

@@ -135,3 +135,19 @@ def test_moments_have_the_names_and_shapes_of_peft_s_parameters(base: FishBase) 
     assert found.keys() == written.keys()
     assert every(torch.equal(found[name], written[name]) for name in written)
     assert every(one.is_contiguous() for one in found.values())
+
+
+def test_a_parameter_without_moments_has_none_yet(base: FishBase) -> None:
+    """The optimizer of earlier versions kept none of a parameter that had never had a gradient."""
+    flat = FlatAdapter(fused(base, torch.float32), RATE)
+    flat.gradient.normal_()
+    flat.update(RATE, MOST_NORM, ONE)
+    written = flat.moments()
+    idle = next(iter(written)).rpartition(".")[0]
+    kept = {key: value for key, value in written.items() if not key.startswith(f"{idle}.")}
+    again = FlatAdapter(fused(base, torch.float32), RATE)
+    again.load_moments(kept)
+    found = again.moments()
+    assert not found[f"{idle}.exp_avg"].any()
+    assert found.keys() == written.keys()
+    assert every(torch.equal(found[key], kept[key]) for key in kept)
