@@ -72,6 +72,7 @@ class Misread(NamedTuple):
 
 
 EMPTY = Misread("is empty", "set a value, or leave it out")
+EMPTY_ITEM = EMPTY._replace(sentence="has an empty item")
 ADVICE: tuple[tuple[tuple[Kind, ...], str, str], ...] = (
     ((Kind.FLAG,), r"(?i)yes|y|on|1", "write true"),
     ((Kind.FLAG,), r"(?i)no|n|off|0", "write false"),
@@ -166,15 +167,28 @@ def _texts(taken: Taken, value: object, given: Given) -> object:
         return Misread("is an empty list", "write at least one word, or leave it out")
     for part in parts:
         if not isinstance(part, str):
-            return _misread(taken, part, given._replace(written=str(part)) if is_list else given)
+            return _odd_item(part) if is_list else _misread(taken, part, given)
         if (misread := _bad_text(part, given.written or part, is_list=is_list)) is not None:
             return misread
     return value
 
 
+def _odd_item(part: object) -> Misread:
+    """An item of a list that is no text, such as a year without quotes."""
+    if part is None:
+        return EMPTY_ITEM
+    if isinstance(part, bool | int | float | Decimal):
+        shown = cut(str(part).lower() if isinstance(part, bool) else str(part))
+        return Misread(
+            f"has the item `{shown}`, {_named(part)}",
+            f'if you mean the text, put it in quotes: "{shown}"',
+        )
+    return Misread(f"has an item that is {_named(part)}", "write each item as a text")
+
+
 def _bad_text(text: str, written: str, *, is_list: bool) -> Misread | None:
     if not text.strip():
-        return EMPTY._replace(sentence="has an empty item") if is_list else EMPTY
+        return EMPTY_ITEM if is_list else EMPTY
     if UNSEEN.search(text):
         return Misread("has a control character or a line break", "write it on one line")
     if BROKEN.search(text):

@@ -50,12 +50,13 @@ def _limits(training: Training, preemption: Preemption) -> Generator[Limits | No
         yield None
         return
     heartbeat = session.heartbeat
-    seconds = min(config.seconds_a_check, session.usable_seconds() / SLACK)
+    usable = session.usable_seconds() / SLACK
     heartbeat.change(phase=Phase.VALIDATING)
     with session.clock.spend("samples"):
         yield Limits(
-            time.monotonic() + seconds,
+            time.monotonic() + min(config.seconds_a_check, usable),
             lambda: preemption.is_requested or heartbeat.stop_requested,
             session.progress.sign,
+            by_deadline=usable < config.seconds_a_check,
         )
     heartbeat.change(phase=Phase.TRAINING)

@@ -107,12 +107,11 @@ class Samples:
                 self._keep(who, number, step, speak(number))
             except Interrupted:
                 break
-            except OutOfTime:
+            except OutOfTime as limit:
                 left = len(wanted) - place
                 self.missing += left
                 self._explain(
-                    f"at step {step}, {left} of {len(wanted)} sentences do not fit into "
-                    "samples.seconds_a_check"
+                    f"at step {step}, {left} of {len(wanted)} sentences do not fit into {limit}"
                 )
                 break
             except Exception as error:  # the run matters, a sample does not

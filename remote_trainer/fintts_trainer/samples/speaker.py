@@ -41,6 +41,7 @@ class Limits:
 
     Attributes:
         until: the last moment, by `time.monotonic`.
+        by_deadline: whether the run's deadline sets it, and not `samples.seconds_a_check`.
         is_interrupted: whether the run must end; asked at each frame.
         sign: reports progress at each frame.
     """
@@ -48,6 +49,12 @@ class Limits:
     until: float
     is_interrupted: Callable[[], bool]
     sign: Callable[[], None]
+    by_deadline: bool = False
+
+    @property
+    def named(self) -> str:
+        """What the sentences of a check must fit into."""
+        return "the time before the deadline" if self.by_deadline else "samples.seconds_a_check"
 
     def check(self, _frames: int = 0) -> None:
         """Raises OutOfTime or Interrupted."""
@@ -55,7 +62,7 @@ class Limits:
         if self.is_interrupted():
             raise Interrupted
         if time.monotonic() > self.until:
-            raise OutOfTime
+            raise OutOfTime(self.named)
 
 
 @dataclass(frozen=True)

@@ -81,8 +81,23 @@ def every_file(store: MemoryStore) -> list[tuple[Speaker, int]]:
     return list(files_of(store))
 
 
-def limits(seconds: float = 60.0, *, interrupted: bool = False) -> Limits:
-    return Limits(time.monotonic() + seconds, lambda: interrupted, lambda: None)
+def limits(
+    seconds: float = 60.0, *, interrupted: bool = False, by_deadline: bool = False
+) -> Limits:
+    until = time.monotonic() + seconds
+    return Limits(until, lambda: interrupted, lambda: None, by_deadline=by_deadline)
+
+
+@pytest.mark.parametrize(
+    ("by_deadline", "limit"),
+    [(True, "the time before the deadline"), (False, "samples.seconds_a_check")],
+)
+def test_what_leaves_no_time_is_named(limit: str, *, by_deadline: bool) -> None:
+    told = Told()
+    mine = samples(MemoryStore(), told, Sentence("Hei."), Sentence("Moi."))
+    mine.at_step(MODEL, STEP, limits(seconds=-1, by_deadline=by_deadline))
+    assert mine.lost == 2
+    assert told.lines[0].endswith(f"at step {STEP}, 2 of 2 sentences do not fit into {limit}")
 
 
 def test_the_others_are_spoken() -> None:
