@@ -81,7 +81,7 @@ def _is_sound(content: bytes) -> bool:
         with wave.open(io.BytesIO(content)) as file:
             found = file.getparams()
             sound = file.readframes(found.nframes)
-    except (EOFError, wave.Error):
+    except (EOFError, RuntimeError, wave.Error):  # a chunk may end beyond the file
         return False
     size = int(found.nframes * found.nchannels * found.sampwidth)
     return int(found.framerate) > 0 and len(sound) == size

@@ -44,8 +44,9 @@ LYING = (
     WAV[:40] + (2**31).to_bytes(4, "little") + WAV[44:],
     WAV[:-2],
     WAV[:24] + bytes(4) + WAV[28:],
+    WAV[:16] + b"\xff" + WAV[17:50],
 )
-"""WAV files that claim 2 GB, lack their end, and have no rate"""
+"""WAV files that claim 2 GB, lack their end, have no rate, and whose format is longer than they"""
 NOW = datetime(2026, 5, 4, tzinfo=UTC)
 RECORD = SamplesRecord(run="mine", texts=("yksi", "kaksi"), seed=0, max_seconds=15)
 
@@ -191,7 +192,7 @@ def spoken(own_folder: Path) -> DirectoryStore:
     ]
     store.put(metrics_key("mine", 1, 0), "".join(row.dump() + "\n" for row in rows).encode())
     sentences = SampleSet(
-        run="mine", claim=1, texts=("yksi", "<b>2", "3", "4", "5"), seed=3, max_seconds=9
+        run="mine", claim=1, texts=("yksi", "<b>2", "3", "4", "5", "6"), seed=3, max_seconds=9
     )
     store.put(samples_prefix("mine", 1) + "samples.json", sentences.dump().encode())
     for who in (BASE, 100, 200):
@@ -208,7 +209,7 @@ def test_what_the_run_has_spoken_is_fetched_without_any_model(
 ) -> None:
     found = listen("mine", "--store", spoken.url, "--json")
     assert found.exit_code == 0, found.stderr
-    for number in (1, 3, 4, 5):
+    for number in (1, 3, 4, 5, 6):
         left_out = f"000001/step-000000200-{number:02d}.wav is left out: it is no WAV file"
         assert left_out in found.stderr
     told = json.loads(found.stdout)
