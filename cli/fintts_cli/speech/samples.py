@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from fintts_store.checkpoints.manifest import Manifest
 
 FILE = "samples.json"
+NO_WAV = (EOFError, RuntimeError, wave.Error)
+"""what Python's reader of WAV files raises; the second of a chunk that ends beyond the file"""
 
 
 class SamplesRecord(BaseModel):
@@ -163,6 +165,6 @@ def seconds_of(path: Path) -> float | None:
     try:
         with wave.open(str(path)) as file:
             frames, rate = int(file.getnframes()), int(file.getframerate())
-    except (OSError, EOFError, wave.Error):
+    except (OSError, *NO_WAV):
         return None
     return frames / rate if rate else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fintts_cli.runs.status.checks import VALUE_OF, points_of, stopping_config
-from fintts_cli.speech.samples import Row, SamplesRecord
+from fintts_cli.speech.samples import NO_WAV, Row, SamplesRecord
 from fintts_store.disk.durable import write_file
 from fintts_store.errors import InvalidRecord, KeyNotFound
 from fintts_store.runs.limits import SAMPLE_BYTES
@@ -81,7 +81,7 @@ def _is_sound(content: bytes) -> bool:
         with wave.open(io.BytesIO(content)) as file:
             found = file.getparams()
             sound = file.readframes(found.nframes)
-    except (EOFError, RuntimeError, wave.Error):  # a chunk may end beyond the file
+    except NO_WAV:
         return False
     size = int(found.nframes * found.nchannels * found.sampwidth)
     return int(found.framerate) > 0 and len(sound) == size

@@ -28,20 +28,21 @@ BAR_WIDTH = 30
 
 
 @dataclass(frozen=True, slots=True)
-class Outlook:
+class RunOnRecordings:
     """What a run on recordings would be.
 
     Attributes:
         samples_per_step: utterances of a step.
-        run: on the cheapest GPU; None if its bill is unknown.
+        candidate: the run on the cheapest GPU; None if its bill is unknown.
         unknown: why it is.
     """
 
     train: int
     held_out: int
     samples_per_step: int
-    run: Candidate | None
+    candidate: Candidate | None
     unknown: str
+    budget_usd: Decimal | None
 
     @property
     def steps_per_epoch(self) -> int:
@@ -50,26 +51,27 @@ class Outlook:
 
     def to_json(self) -> dict[str, object]:
         """The figures."""
-        bill = None if self.run is None else self.run.outlook
+        bill = None if self.candidate is None else self.candidate.outlook
         return {
             "train": self.train,
             "held_out": self.held_out,
             "steps_per_epoch": self.steps_per_epoch,
-            "gpus": self.run and self.run.gpus,
+            "gpus": self.candidate and self.candidate.gpus,
             "cost_usd": bill and bill.usd.to_json(),
             "total_seconds": bill and bill.seconds.to_json(),
+            "unknown": self.unknown or None,
         }
 
-    def lines(self, budget_usd: Decimal | None = None) -> Iterator[str]:
+    def lines(self) -> Iterator[str]:
         """For people."""
         yield f"  a run       {self.train:,} to train on, {self.held_out:,} held out"
         each = counted(self.samples_per_step, "utterance")
         yield f"  an epoch    {counted(self.steps_per_epoch, 'step')} of {each}"
-        if self.run is None:
+        if self.candidate is None:
             yield f"  the bill    not known yet: {self.unknown}"
             return
-        steps = f"{self.run.estimate.expected.stop_step:,} steps on {self.run.gpus}"
-        first, *others = headline(self.run, budget_usd=budget_usd)
+        steps = f"{self.candidate.estimate.expected.stop_step:,} steps on {self.candidate.gpus}"
+        first, *others = headline(self.candidate, budget_usd=self.budget_usd)
         yield f"  the bill    {steps}: {first}"
         yield from (f"              {line}" for line in others)
 
@@ -77,13 +79,13 @@ class Outlook:
 @dataclass(frozen=True, slots=True)
 class RecordingsView:
     """A survey and the encoded data; `encoded` is None if there was nothing to encode, and
-    `outlook` if nothing says what a run would be."""
+    `run` if nothing says what one would be."""
 
     survey: Survey
     codec: CodecShape
     to: Path | None = None
     encoded: Encoded | None = None
-    outlook: Outlook | None = None
+    run: RunOnRecordings | None = None
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -108,7 +110,7 @@ class RecordingsView:
             "sample_rate": codec.sample_rate,
             "codebooks": codec.codebooks,
             "speakers": self.speakers,
-            "run": None if self.outlook is None else self.outlook.to_json(),
+            "run": None if self.run is None else self.run.to_json(),
             "encoded": None if self.encoded is None else self.encoded.model_dump(mode="json"),
             "problems": [_document(one) for one in self.problems],
             "warnings": [_document(one) for one in survey.warnings],
@@ -134,8 +136,8 @@ def render_recordings(view: RecordingsView) -> str:
         lines.append(f"  speakers    {said}")
     lines += [f"  loudness    {sentence}" for sentence in _loudness(view.survey)]
     lines += _histogram([one.seconds for one in survey.utterances])
-    if view.outlook is not None:
-        lines += view.outlook.lines()
+    if view.run is not None:
+        lines += view.run.lines()
     lines += listed("problems", view.problems, every=True)
     lines += listed("warnings", survey.warnings, every=True)
     if view.encoded is not None:

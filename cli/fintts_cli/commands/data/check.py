@@ -9,7 +9,7 @@ from fintts_cli.commands.data.checked import Folder, checked_data
 from fintts_cli.commands.opening import read_sources, with_base_model
 from fintts_cli.commands.options import BaseModel, Config, Json, Quiet
 from fintts_cli.encoding import require_readers
-from fintts_cli.errors import CheckFailed
+from fintts_cli.errors import CheckFailed, UsageProblem
 from fintts_cli.settings.option_names import names_of
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.data import FRAMES_PER_SECOND, DataView, render_data
@@ -33,7 +33,7 @@ def check(
             metavar="N",
             min=0.1,
             max=10_000,
-            help="Frame rate of the codec; by default that of data.json, or 21.5.",
+            help="Frame rate of pairs; by default that of data.json, or 21.5.",
         ),
     ] = None,
     base_model: BaseModel = None,
@@ -52,6 +52,11 @@ def check(
     data = found.settings.data
     recordings = None if data is None else only_recordings_in(data)
     if recordings is not None:
+        if frames_per_second is not None:
+            raise UsageProblem(
+                "--frames-per-second is of pairs, and recordings have the rate of their codec",
+                "leave it out",
+            )
         require_readers()
         # It needs the packages that read sound, which pairs do not.
         from fintts_cli.commands.data.recorded import check_recordings

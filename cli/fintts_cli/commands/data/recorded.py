@@ -12,7 +12,7 @@ from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.estimate.workload import workload_of_recordings
 from fintts_cli.prices.snapshot import Snapshot
 from fintts_cli.settings.option_names import naming_origins
-from fintts_cli.views.recordings import Outlook, RecordingsView, render_recordings
+from fintts_cli.views.recordings import RecordingsView, RunOnRecordings, render_recordings
 from fintts_cli.views.units import counted
 from fintts_cost.errors import CostError
 from fintts_inputs.base_model.families import read_config
@@ -43,7 +43,7 @@ def check_recordings(terminal: Terminal, found: ReadSettings, recordings: Record
     codec, model = _codec(terminal, found.settings.base_model)
     with terminal.progress("reading") as show:
         surveyed = survey(recordings, limits_of(codec, model), show)
-    view = RecordingsView(surveyed, codec, outlook=_outlook(terminal, found, surveyed, codec))
+    view = RecordingsView(surveyed, codec, run=_run(terminal, found, surveyed, codec))
     if terminal.json:
         terminal.document(view.to_json())
     else:
@@ -67,9 +67,9 @@ def _codec(terminal: Terminal, base: object) -> tuple[CodecShape, ModelShape | N
         return ASSUMED, model
 
 
-def _outlook(
+def _run(
     terminal: Terminal, found: ReadSettings, surveyed: Survey, codec: CodecShape
-) -> Outlook | None:
+) -> RunOnRecordings | None:
     """What a run on these recordings would be; None, with a warning, if there are too few."""
     settings = found.settings
     try:
@@ -90,4 +90,6 @@ def _outlook(
         unknown = error.message
     each = settings.training.batch_size * settings.training.gradient_accumulation
     candidate = None if made is None else made.candidate
-    return Outlook(workload.samples, workload.held_out, each, candidate, unknown)
+    return RunOnRecordings(
+        workload.samples, workload.held_out, each, candidate, unknown, settings.budget_usd
+    )

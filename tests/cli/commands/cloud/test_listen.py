@@ -170,6 +170,8 @@ def test_a_file_that_is_no_sound_has_no_length(tmp_path: Path) -> None:
     (tmp_path / "a.wav").write_text("RIFF")
     assert seconds_of(tmp_path / "a.wav") is None
     assert seconds_of(tmp_path / "none.wav") is None
+    (tmp_path / "long.wav").write_bytes(LYING[-1])
+    assert seconds_of(tmp_path / "long.wav") is None
     with wave.open(str(tmp_path / "b.wav"), "wb") as file:
         file.setnchannels(1)
         file.setsampwidth(2)

@@ -129,10 +129,17 @@ def test_recordings_are_checked_without_encoding_them(shell: Shell) -> None:
     run = found["run"]
     assert run["train"] + run["held_out"] == COUNT
     assert run["steps_per_epoch"] == -(-run["train"] // 2)
+    assert run["unknown"] is None
     assert 0 < run["cost_usd"]["low"] <= run["cost_usd"]["likely"] <= run["cost_usd"]["high"]
     shown = shell("data", "check").stdout
     assert "  0-1   s   #" in shown
     assert "the bill    3,000 steps on A100-80GB:1: $" in shown
+    assert "budget" not in shown
+    (project / "fintts.yaml").write_text(f"{settings}budget_usd: 0.01\n")
+    assert "over your $0.01" in " ".join(shell("data", "check").stdout.split())
+    refused = shell("data", "check", "--frames-per-second", "20")
+    assert refused.returncode == 2
+    assert "--frames-per-second is of pairs" in refused.stderr
     assert not (project / "recordings-codes").exists()
     (project / "base" / S1_FILE).unlink()
     assumed = shell("data", "check", "recordings", "--base-model", "nothing")
