@@ -43,6 +43,8 @@ PASSED_ON = {
     *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
 }
 """of this process's environment; the key to the store is not among them"""
+OF_INSTALLERS = ("UV_", "PIP_")
+"""how the names of an installer's own settings start"""
 
 
 class NoTracking(Exception):
@@ -169,7 +171,7 @@ class ProcessTracker(GeneralTracker):  # type: ignore[misc]  # accelerate ships 
 
     def _do(self, command: Sequence[str]) -> None:
         """Runs one command of the installation."""
-        process = self._started(command, dict(os.environ))
+        process = self._started(command, _of_installer(os.environ))
         try:
             _said, complaint = process.communicate(timeout=INSTALL_SECONDS)
         except subprocess.TimeoutExpired:
@@ -227,6 +229,15 @@ class ProcessTracker(GeneralTracker):  # type: ignore[misc]  # accelerate ships 
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def _of_installer(environment: Mapping[str, str]) -> dict[str, str]:
+    """What an installer may know: neither the key to the store nor that of a tracker."""
+    return {
+        name: value
+        for name, value in environment.items()
+        if name in PASSED_ON or name.startswith(OF_INSTALLERS)
+    }
 
 
 def _one_line(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 import time
@@ -153,6 +154,22 @@ def test_the_key_to_the_store_does_not_reach_the_library(
     tracker.finish()
     text = (tmp_path / "environment").read_text()
     assert [line for line in text.splitlines() if KEY in line] == [f"WANDB_API_KEY={KEY}"]
+
+
+def test_no_key_reaches_the_installer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_SECRET_ACCESS_KEY", "TRACKIO_WRITE_TOKEN", "FINTTS_SECRET_NOTIFY"):
+        monkeypatch.setenv(name, KEY)
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:1/simple")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    program = tmp_path / "uv"
+    program.write_text(f"#!/bin/sh\nenv > {tmp_path}/environment\nexit 1\n")
+    program.chmod(0o755)
+    tracker = ProcessTracker(Tracker.TRACKIO, tracked(tmp_path), print)
+    tracker.start()
+    tracker.finish()
+    text = (tmp_path / "environment").read_text()
+    assert KEY not in text
+    assert "UV_DEFAULT_INDEX=http://127.0.0.1:1/simple" in text.splitlines()
 
 
 def test_a_library_that_cannot_be_installed_is_said_once(
