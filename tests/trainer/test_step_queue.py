@@ -11,6 +11,7 @@ from checks import every
 from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.runs.metrics import read_metrics
 from fintts_store.runs.records import StopReason
+from fintts_trainer.checkpoint import LoopState
 from fintts_trainer.finish import finish
 from fintts_trainer.model.lora import trainable
 from fintts_trainer.processes.progress import ProgressFile
@@ -29,14 +30,20 @@ SECTIONS: dict[str, dict[str, object]] = {
 }
 
 
-def trained(run: TinyRun, most_unread: int) -> Training:
-    """The run of a device that may be so many steps behind, to its end."""
-    job, preemption = run.job(), Preemption()
-    world = World.join(job.workspace)
+def begun(run: TinyRun, most_unread: int) -> tuple[Training, StoreSession]:
+    """The run of a device that may be so many steps behind."""
+    job = run.job()
     session = open_session(job, ProgressFile())
     assert isinstance(session, StoreSession)
-    training = set_up(session, world)
+    training = set_up(session, World.join(job.workspace))
     training.queue.most_unread = most_unread
+    return training, session
+
+
+def trained(run: TinyRun, most_unread: int) -> Training:
+    """The same run after its end."""
+    training, session = begun(run, most_unread)
+    preemption = Preemption()
     finish(training, session, train_on(training, preemption), preemption)
     return training
 
@@ -94,8 +101,36 @@ def test_nan_moves_no_weight_and_is_never_saved(tmp_path: Path, most_unread: int
 def test_the_reason_is_nan(tmp_path: Path) -> None:
     sections = {**SECTIONS, "training": {**SECTIONS["training"], "learning_rate": 1e30}}
     run = start_run(tmp_path, sections)
-    job = run.job()
-    world = World.join(job.workspace)
-    training = set_up(open_session(job, ProgressFile()), world)
-    training.queue.most_unread = 1
+    training, _ = begun(run, 1)
     assert train_on(training, Preemption()) == StopReason.NAN_LOSS
+
+
+class AtStep(Preemption):
+    """A preemption that comes once so many steps are queued."""
+
+    def __init__(self, state: LoopState, step: int) -> None:
+        super().__init__()
+        self._state, self._step = state, step
+
+    @property
+    def is_requested(self) -> bool:
+        return self._state.step >= self._step
+
+
+@pytest.mark.parametrize("end", ["last step", "preemption"])
+def test_nan_in_a_step_that_is_unread_at_the_end(tmp_path: Path, end: str) -> None:
+    sections: dict[str, dict[str, object]] = {
+        "training": {**SECTIONS["training"], "max_steps": 400, "learning_rate": 1e18},
+        "validation": {"every": 200, "fraction": 0.2},
+        "checkpoints": {"every": 400},
+    }
+    good = trained(start_run(tmp_path / "first", sections), 0).state.step
+    if end == "last step":
+        sections["training"]["max_steps"] = good + 1
+    run = start_run(tmp_path / "second", sections)
+    training, session = begun(run, 1)
+    preemption = AtStep(training.state, good + 1) if end == "preemption" else Preemption()
+    reason = train_on(training, preemption)
+    assert (reason, training.state.step) == (StopReason.NAN_LOSS, good)
+    finish(training, session, reason, preemption)
+    assert not list_manifests(run.store, run.name)
