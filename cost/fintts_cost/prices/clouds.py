@@ -20,7 +20,7 @@ class Cloud(NamedTuple):
 
 _USUAL = Cloud()
 _ON_DEMAND = Cloud(has_spot=False)
-_KEPT = Cloud(has_autodown=False)
+_NO_AUTODOWN = Cloud(has_autodown=False)
 _MARKET = Cloud(bills_market_price=True)
 CLOUDS = {
     "aws": _MARKET,
@@ -38,7 +38,7 @@ CLOUDS = {
     "nebius": _USUAL,
     "oci": _USUAL,
     "paperspace": _ON_DEMAND,
-    "primeintellect": _KEPT,
+    "primeintellect": _NO_AUTODOWN,
     "runpod": _USUAL,
     "scp": _ON_DEMAND,
     "seeweb": _ON_DEMAND,
@@ -46,7 +46,7 @@ CLOUDS = {
     "slurm": _USUAL,
     "ssh": _USUAL,
     "vast": _USUAL,
-    "verda": _KEPT,
+    "verda": _NO_AUTODOWN,
     "vsphere": _ON_DEMAND,
     "yotta": Cloud(has_spot=False, has_autodown=False),
 }

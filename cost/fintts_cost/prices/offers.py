@@ -112,16 +112,16 @@ def _offers_of_row(row: PriceRow) -> Iterator[Offer]:
         return
     doubts = (*row.doubts, *_name_doubts(row))
     cloud = cloud_named(row.cloud)
-    is_kept = not cloud.has_autodown
+    lacks_autodown = not cloud.has_autodown
     if row.price_usd is not None:
-        alone = [Doubt.NO_AUTODOWN] if is_kept else []
+        alone = [Doubt.NO_AUTODOWN] if lacks_autodown else []
         yield _offer(row, row.price_usd, spot=False, doubts=(*doubts, *alone))
     if row.spot_price_usd is not None and cloud.has_spot:
         is_dear = row.price_usd is None or row.spot_price_usd >= row.price_usd
         about_price = {Doubt.BELOW_OWN_SPOT, Doubt.SUSPECT}  # of the on-demand price
         kept = [doubt for doubt in doubts if doubt not in about_price]
         of_spot = [
-            *([Doubt.NO_SPOT_JOBS] if is_kept else []),
+            *([Doubt.NO_SPOT_JOBS] if lacks_autodown else []),
             *([Doubt.NO_DISCOUNT] if is_dear else []),
         ]
         yield _offer(row, row.spot_price_usd, spot=True, doubts=(*kept, *of_spot))
