@@ -2,9 +2,9 @@
 
 The order of the data is known, so the steps to come have known numbers of tokens. A step takes some
 time of its own, such as for launching kernels, and some for each token: a straight line, fitted by
-least squares, neither of whose coefficients is negative. Steps in a row
-are alike (the machine is busy for a while, buckets of one length follow each other), so the
-interval comes from a bootstrap of blocks of steps (Künsch 1989, Annals of Statistics 17).
+least squares, neither of whose coefficients is negative. Steps in a row are alike (the machine is
+busy for a while, buckets of one length follow each other), so the interval comes from a bootstrap
+of blocks of steps (Künsch 1989, Annals of Statistics 17).
 """
 
 from __future__ import annotations

@@ -7,8 +7,6 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-import torch
-
 from fintts_store.errors import StoreError
 from fintts_store.layout import samples_prefix
 from fintts_store.runs.samples import BASE, ORIGINAL, RECORD, Sample, SampleSet, read_samples
@@ -36,7 +34,7 @@ class Samples:
         show: adds a sample to TensorBoard: tag, samples, step and rate.
         is_compiled: whether torch compiles the model's layers.
         missing: samples that could not be spoken.
-        seconds: of the last times.
+        seconds: of the last three times that it spoke.
     """
 
     speaker: SampleSpeaker
@@ -117,8 +115,6 @@ class Samples:
             except Exception as error:  # the run matters, a sample does not
                 self.missing += 1
                 self._explain(getattr(error, "message", None) or repr(error))
-                if torch.cuda.is_available():
-                    torch.cuda.empty_cache()
         self.seconds.append(time.monotonic() - begun)
 
     def _keep(self, who: Speaker, number: int, step: int, wave: Wave) -> None:
