@@ -44,7 +44,6 @@ TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
 def cached(model: HubModel) -> Path | None:
     """The model's folder on this machine, if it was downloaded completely; works offline."""
-
     folder = _cached_folder(model)
     if folder is None:
         return None
@@ -62,7 +61,6 @@ def described(model: HubModel) -> Path | None:
 
 
 def _cached_folder(model: HubModel) -> Path | None:
-
     try:
         return _snapshot(model, local_files_only=True)
     except LocalEntryNotFoundError:
@@ -95,13 +93,11 @@ def download(
         ConfigError: there is no such repository or revision, you have not accepted its licence, it
             holds no base model, the network fails or the disk is full.
     """
-
     (enable_progress_bars if shows_progress else disable_progress_bars)()
     return _explained(model, lambda: _download(model, say, with_codec=with_codec))
 
 
 def _download(model: HubModel, tell: Callable[[str], None], *, with_codec: bool) -> Path:
-
     here = cached(model) if constants.HF_HUB_OFFLINE else None
     if here is not None:
         return here
@@ -117,7 +113,6 @@ def _download(model: HubModel, tell: Callable[[str], None], *, with_codec: bool)
 def _snapshot(
     model: HubModel, *, allow_patterns: list[str] | None = None, local_files_only: bool = False
 ) -> Path:
-
     return Path(
         snapshot_download(
             model.repository,
@@ -141,7 +136,6 @@ def wanted_files(names: Sequence[str]) -> list[str]:
 
 
 def _explained(model: HubModel, work: Callable[[], Path]) -> Path:
-
     page = f"https://huggingface.co/{model.repository}"
     _check_token()
     _check_ways()
@@ -186,7 +180,6 @@ def _explained(model: HubModel, work: Callable[[], Path]) -> Path:
 
 def _check_token() -> None:
     """Raises ConfigError for a malformed token, before a request uses it."""
-
     name = next((name for name in TOKENS if os.environ.get(name)), constants.HF_TOKEN_PATH)
     token = os.environ.get(name) if name in TOKENS else _token_in(Path(constants.HF_TOKEN_PATH))
     fault = fault_of_secret(token) if token else ""
@@ -199,7 +192,6 @@ def _check_token() -> None:
 
 def _check_ways() -> None:
     """Raises ConfigError for a malformed server or proxy, before a request uses it."""
-
     if not is_url(constants.ENDPOINT):
         raise ConfigError(
             "HF_ENDPOINT is not the URL of a server", "write https://HOST, or unset it"

@@ -74,7 +74,6 @@ def export(
 
 
 def _show(terminal: Terminal, exported: "Exported") -> None:
-
     record = exported.record
     state = "exists already, verified" if exported.was_there else size(record.size_bytes)
     terminal.say(f"{record.origin.run}, step {record.origin.step}: {exported.path} ({state})")

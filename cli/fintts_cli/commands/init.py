@@ -104,7 +104,6 @@ def _refuse_existing(config: Path, *, force: bool) -> None:
 
 
 def _write(config: Path, text: str, *, force: bool) -> None:
-
     try:
         # Whole or not at all: a full disk must not leave an empty file that is in the way.
         (write_file if force else create_file)(config, text.encode())

@@ -81,7 +81,6 @@ def _unknown(sentence: str, steps: "Collection[int]", listed: str, none: str) ->
 
 
 def _tell(terminal: Terminal, runs: "RunStore", run: str, sentence: str) -> None:
-
     if terminal.json:
         steps = sorted({name.step for name in list_pins(runs, run)})
         terminal.document({"run": run, "pinned_steps": steps})

@@ -53,7 +53,6 @@ def check(
 
 
 def _check(terminal: Terminal, store: "Store", *, read_data: bool) -> StoreCheck:
-
     terminal.say(f"probing {store.url}")
     outcomes = probe_store(store)
     if not _can_read(outcomes):
