@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -15,6 +16,9 @@ from typer.testing import Result
 from cli_project import write_project
 from command_line import invoke
 from fintts_cli.commands import opening
+from fintts_cli.equipment import Equipment
+from fintts_cli.infra import Infra
+from fintts_cli.places import cloud_of
 from fintts_store import opening as stores
 
 SHED = '''
@@ -120,8 +124,13 @@ def tasks(
     del sys.modules["shed"]
 
 
-def fintts(*arguments: str) -> Result:
-    return invoke(arguments)
+def fintts(*arguments: str, **more: Any) -> Result:
+    return invoke(arguments, **more)
+
+
+def without_skypilot(state: Path, name: str) -> Infra:
+    """An empty shed where SkyPilot would be, whose server other tests must not find running."""
+    return opening.infra_in(state, name if cloud_of(name) in opening.INFRAS else "shed/empty")
 
 
 def launch(*more: str) -> Result:
@@ -157,7 +166,8 @@ def test_a_run_is_launched_watched_and_ended_there(
 def test_reap_finds_what_no_run_needs_and_removes_it() -> None:
     infra = opening.open_workplace().infra("shed")
     infra.launch("stray", "", {})
-    shown = fintts("cloud", "reap", "--yes", "--json", "--store", "yard://mine")
+    reap = ("cloud", "reap", "--yes", "--json", "--store", "yard://mine")
+    shown = fintts(*reap, obj=Equipment(open_infra=without_skypilot))
     (seen,) = json.loads(shown.stdout)["instances"]
     assert (seen["run"], seen["where"], seen["removed"]) == ("stray", "bench of stray", False)
     assert infra.instances() != [], "nobody knows a deadline of it"

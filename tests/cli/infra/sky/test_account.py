@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-import warnings
 from collections.abc import Iterator
 from decimal import Decimal
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -82,9 +81,7 @@ def sky(door: Door, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     (tmp_path / ".lambda_cloud" / "lambda_keys").write_text("api_key = planted\n")
     for name, value in (("CLIENT_ID", "me"), ("CLIENT_SECRET", "secret"), ("BASE_URL", url)):
         monkeypatch.setenv(f"VERDA_{name}", value)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        found = import_sky()
+    found = import_sky()
     monkeypatch.setattr(found.provision.lambda_cloud.lambda_utils, "API_ENDPOINT", f"{url}/lambda")
     return found
 

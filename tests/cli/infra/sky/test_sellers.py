@@ -101,9 +101,8 @@ def verda(monkeypatch: pytest.MonkeyPatch) -> Iterator[Verda]:
 @pytest.fixture(scope="module")
 def skypilot(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The real one, imported into a home of its own."""
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+    with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
-        warnings.simplefilter("ignore")
         return import_sky()
 
 
