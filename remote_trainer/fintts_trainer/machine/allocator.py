@@ -8,6 +8,7 @@ them makes a step of a scaled OpenAudio S1-mini a seventh shorter (`benchmarks/s
 from __future__ import annotations
 
 import ctypes
+from contextlib import suppress
 
 TRIM_THRESHOLD, MMAP_MAX = -1, -4
 """Parameters of mallopt(3), from glibc's malloc.h."""
@@ -27,3 +28,10 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError, TypeError):
         return False
     return bool(mallopt(MMAP_MAX, 0)) and bool(mallopt(TRIM_THRESHOLD, NEVER_BYTES))
+
+
+def return_freed_memory() -> None:
+    """Returns what malloc has kept to the kernel, so that the next allocations show in the memory
+    of the process; has no effect on C libraries other than glibc."""
+    with suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).malloc_trim(0)

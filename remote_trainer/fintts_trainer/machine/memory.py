@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from fintts_trainer.data.batches import collate
+from fintts_trainer.machine.allocator import return_freed_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +69,7 @@ class PeakMeter:
             torch.cuda.reset_peak_memory_stats(device)
             self._before = torch.cuda.memory_allocated(device)
         else:
+            return_freed_memory()
             CLEAR_REFS.write_text(RESET_PEAK, encoding="utf-8")
             self._before = _field(PROC / "self" / "status", "VmRSS")
 

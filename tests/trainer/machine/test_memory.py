@@ -17,6 +17,7 @@ from fintts_trainer.data.batches import collate
 from fintts_trainer.errors import MemoryTooSmall
 from fintts_trainer.families.base import Batch, ComputedScores, Example, Predictions
 from fintts_trainer.machine import capacity
+from fintts_trainer.machine.allocator import keep_freed_memory
 from fintts_trainer.machine.memory import MemoryNeed, PeakMeter, free_bytes, need_of_step
 from fintts_trainer.session.preemption import Preemption
 from fintts_trainer.train import train
@@ -50,7 +51,11 @@ def utterance(length: int) -> Example:
 
 
 def test_two_small_steps_tell_what_a_large_one_takes() -> None:
+    """Also in a process that keeps what it has freed, as a trainer does."""
     model = Hoard()
+    keep_freed_memory()
+    freed = torch.ones(200 * PER_TOKEN)
+    del freed
     need = need_of_step(model, utterance(50), CPU, model.zero_grad)
     # `kept` itself, its product with the weight, and the gradients of both; pages are not exact
     assert PER_TOKEN <= need.bytes_per_token <= 6 * PER_TOKEN
