@@ -132,8 +132,10 @@ class ProcessTracker(GeneralTracker):  # type: ignore[misc]  # accelerate ships 
     def _work(self) -> None:
         try:
             self._track()
-        except (NoTracking, OSError) as error:
+        except NoTracking as error:
             self._report(str(error))
+        except OSError as error:
+            self._report(f"cannot be started: {error.strerror or error}")
 
     def _track(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)

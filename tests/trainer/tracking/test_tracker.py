@@ -199,3 +199,13 @@ def test_the_locks_hold_the_pinned_versions_with_hashes() -> None:
         pins = [line for line in pins if line and not line.startswith("#")]
         assert any(line.startswith(f"{kind}=={pinned_version(kind)} ") for line in pins)
         assert all("==" in line and " --hash=sha256:" in line for line in pins)
+
+
+def test_a_library_that_cannot_be_started_is_said_in_a_sentence(tmp_path: Path) -> None:
+    said: list[str] = []
+    nowhere = tmp_path / "no-python"
+    tracker = ProcessTracker(Tracker.WANDB, tracked(tmp_path), said.append, nowhere)
+    tracker.start()
+    tracker.finish()
+    (sentence,) = said
+    assert sentence.endswith("which trains on: it cannot be started: No such file or directory")

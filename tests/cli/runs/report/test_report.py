@@ -147,6 +147,6 @@ def test_a_replan_pays_for_the_last_upload_and_for_the_removal_after_it() -> Non
     and takes 1 to 4 s."""
     plan = ended().replan
     assert plan is not None
-    assert plan.phases["teardown"] == (41.0, 42.0, 44.0)
-    assert plan.seconds == (180 + 1100 + 41, 180 + 1300 + 42, 180 + 1900 + 44)
+    assert tuple(plan.phases["teardown"]) == (41.0, 42.0, 44.0)
+    assert tuple(plan.seconds) == (180 + 1100 + 41, 180 + 1300 + 42, 180 + 1900 + 44)
     assert plan.usd.likely == pytest.approx(plan.seconds.likely * 1.2 / 3600)
