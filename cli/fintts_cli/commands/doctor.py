@@ -20,8 +20,8 @@ from fintts_cli.commands.options import (
 from fintts_cli.doctor import LONGEST_NAME, Doctor, refuse
 from fintts_cli.settings.cross_checks import Facts, refuse_senseless
 from fintts_cli.terminal import Terminal
-from fintts_cli.views.doctor import examination_document, render_settings, settings_document
-from fintts_cli.views.outcomes import hint_lines, outcome_line
+from fintts_cli.views.checks.doctor import examination_document, render_settings, settings_document
+from fintts_cli.views.checks.outcomes import hint_lines, outcome_line
 from fintts_store.probes import Verdict
 
 if TYPE_CHECKING:

@@ -31,8 +31,8 @@ from fintts_cli.commands.options import (
 )
 from fintts_cli.estimate.shown import Shown
 from fintts_cli.terminal import Terminal
-from fintts_cli.views.choices import choices_table
 from fintts_cli.views.estimate.text import estimate_text
+from fintts_cli.views.prices.choices import choices_table
 from fintts_cost.plan.over_budget import refuse_over_budget
 from fintts_cost.prices.age import old_list
 

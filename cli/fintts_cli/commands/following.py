@@ -16,8 +16,8 @@ from fintts_cli.runs.instances.tear_down import goes_on, unknown_end
 from fintts_cli.runs.status.curve import CheckCurve
 from fintts_cli.runs.status.follow import follow
 from fintts_cli.runs.status.listing import look_at, write_news
-from fintts_cli.views.runs import render_live_line
-from fintts_cli.views.screen import Watched, screen_lines
+from fintts_cli.views.status.runs import render_live_line
+from fintts_cli.views.status.screen import Watched, screen_lines
 from fintts_store.visible import one_line
 
 if TYPE_CHECKING:

@@ -38,7 +38,7 @@ from fintts_cli.runs.status.stop_reason import how_it_stopped, patience_of
 from fintts_cli.settings.cross_checks import refuse_senseless
 from fintts_cli.settings.option_names import keyed, naming_origins
 from fintts_cli.terminal import Terminal
-from fintts_cli.views.data import first_warnings
+from fintts_cli.views.data.pairs import first_warnings
 from fintts_cli.wording import iso_second
 from fintts_cli.workplace import Workplace
 from fintts_inputs.hang_factor import factor_in

@@ -13,10 +13,10 @@ from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.report.kept import kept_of
 from fintts_cli.runs.report.report import RunReport, build_report
 from fintts_cli.runs.status.merge import view_run
-from fintts_cli.views.comparison import render_comparison
-from fintts_cli.views.curve import plot
-from fintts_cli.views.report import render_report
-from fintts_cli.views.runs import COLUMNS, render_live_line, render_runs
+from fintts_cli.views.report.comparison import render_comparison
+from fintts_cli.views.report.text import render_report
+from fintts_cli.views.status.curve import plot
+from fintts_cli.views.status.runs import COLUMNS, render_live_line, render_runs
 from fintts_cli.views.units import counted, duration, size
 from fintts_cost.money import dollars
 from run_samples import MINUTE, START, manifest, metrics, record, result, status

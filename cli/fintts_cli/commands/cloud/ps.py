@@ -20,7 +20,7 @@ from fintts_cli.runs.instances.requested import (
 from fintts_cli.runs.status.listing import look_at_all, write_news
 from fintts_cli.terminal import Terminal
 from fintts_cli.timed_call import TimedCall
-from fintts_cli.views.runs import render_runs
+from fintts_cli.views.status.runs import render_runs
 from fintts_cli.workplace import Workplace
 from fintts_store.errors import StoreUnreachable
 from fintts_store.opening import FOLDERS, backend_of

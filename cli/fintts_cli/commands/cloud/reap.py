@@ -18,8 +18,8 @@ from fintts_cli.errors import CheckFailed, CloudError
 from fintts_cli.runs.reap.judgement import Judgement
 from fintts_cli.runs.reap.search import look_everywhere, remove, write_ends
 from fintts_cli.terminal import Terminal
-from fintts_cli.views.reap import document_of, render_findings
 from fintts_cli.views.units import counted
+from fintts_cli.views.upkeep.reap import document_of, render_findings
 from fintts_cli.workplace import Workplace
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from fintts_cli.runs.report.read import read_report
 from fintts_cli.speech.stored import heard_in
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.html.pages import report_page
-from fintts_cli.views.report import render_report
+from fintts_cli.views.report.text import render_report
 from fintts_store.errors import StoreError, StoreUnreachable
 from fintts_store.patience import IMPATIENT
 

@@ -9,7 +9,7 @@ from fintts_cli.encoding import encode as encode_with_trainer
 from fintts_cli.errors import CheckFailed, ConfigError
 from fintts_cli.settings.hub_model import HubModel
 from fintts_cli.speech.models import BY_OPTION
-from fintts_cli.views.recordings import RecordingsView, render_recordings
+from fintts_cli.views.data.recordings import RecordingsView, render_recordings
 from fintts_cli.views.units import counted
 from fintts_inputs.base_model.families import read_config
 from fintts_inputs.codec.find import find_codec, find_codec_for

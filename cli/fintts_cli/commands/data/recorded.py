@@ -12,7 +12,7 @@ from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.estimate.workload import workload_of_recordings
 from fintts_cli.prices.snapshot import Snapshot
 from fintts_cli.settings.option_names import naming_origins
-from fintts_cli.views.recordings import RecordingsView, RunOnRecordings, render_recordings
+from fintts_cli.views.data.recordings import RecordingsView, RunOnRecordings, render_recordings
 from fintts_cli.views.units import counted
 from fintts_cost.errors import CostError
 from fintts_inputs.base_model.families import read_config

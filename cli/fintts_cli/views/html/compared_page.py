@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from fintts_cli.views.comparison import COLUMNS, comparison_rows, differing_settings
 from fintts_cli.views.grid import Grid
 from fintts_cli.views.html.curves import compared
+from fintts_cli.views.report.comparison import COLUMNS, comparison_rows, differing_settings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.runs.status.checks import VALUE_OF, points_of
 from fintts_cli.views.html.chart import Chart, Level, Line, Mark, chart
-from fintts_cli.views.stop_forecast import step_in_words
+from fintts_cli.views.status.stop_forecast import step_in_words
 from fintts_cli.views.units import value
 
 if TYPE_CHECKING:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from fintts_cli.views import report_tables
 from fintts_cli.views.html.bars import Bars, money_of, step_of, timeline_of
 from fintts_cli.views.html.chart import Chart, Placed
 from fintts_cli.views.html.curves import charts_of
-from fintts_cli.views.report_words import (
+from fintts_cli.views.report import tables
+from fintts_cli.views.report.settings_rows import settings_of
+from fintts_cli.views.report.words import (
     device_lines,
     plan_lines,
     price_line,
@@ -20,9 +21,8 @@ from fintts_cli.views.report_words import (
     sample_lines,
     saved_line,
 )
-from fintts_cli.views.runs import so_far
-from fintts_cli.views.settings_rows import settings_of
-from fintts_cli.views.stop_forecast import forecast_lines
+from fintts_cli.views.status.runs import so_far
+from fintts_cli.views.status.stop_forecast import forecast_lines
 from fintts_cli.views.units import at_most, clock, duration, value
 from fintts_cost.money import NOTHING, dollars, hourly
 
@@ -96,18 +96,18 @@ class ReportPage:
             has_replan=report.replan is not None,
             money=money_of(report),
             plan_lines=plan_lines(report),
-            phases=report_tables.phases(report),
+            phases=tables.phases(report),
             reasons=reasons(report),
             forecast=[] if found is None else forecast_lines(found, view.max_steps),
             timeline=timeline,
             timeline_key=[Placed(kind, kind) for kind in STRETCHES if kind in phases],
-            events=report_tables.events(report),
+            events=tables.events(report),
             cost=list(_cost(report)),
-            ledger=report_tables.launches(report),
-            rule=report_tables.rule(report),
+            ledger=tables.launches(report),
+            rule=tables.rule(report),
             rule_line=rule_line(report),
-            heads=report_tables.heads(report),
-            checkpoints=report_tables.checkpoints(report),
+            heads=tables.heads(report),
+            checkpoints=tables.checkpoints(report),
             step=step_of(report),
             device=[] if report.step is None else device_lines(report.step),
             versions=list(_versions(report)),

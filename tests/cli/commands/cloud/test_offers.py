@@ -27,7 +27,7 @@ from fintts_cli.prices.snapshot import COLUMNS, Snapshot, load, read_snapshot
 from fintts_cli.prices.source import CatalogMissing, FirstToKnow, PriceList
 from fintts_cli.settings.model import Settings
 from fintts_cli.settings.read import ReadSettings, read_settings
-from fintts_cli.views.offers import MEANING, document_of, render_offers
+from fintts_cli.views.prices.offers import MEANING, document_of, render_offers
 from fintts_cost.errors import OverBudget
 from fintts_cost.gpus.accelerators import ACCELERATORS
 from fintts_cost.prices.offer import Doubt

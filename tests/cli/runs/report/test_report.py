@@ -18,8 +18,8 @@ from fintts_cli.runs.report.read import read_report
 from fintts_cli.runs.report.timeline import instances_of_run
 from fintts_cli.runs.status.merge import view_run
 from fintts_cli.views.html.pages import report_page
-from fintts_cli.views.report import render_report
-from fintts_cli.views.report_words import price_line
+from fintts_cli.views.report.text import render_report
+from fintts_cli.views.report.words import price_line
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.layout import metrics_key
 from fintts_store.runs.ledger import Evidence, Gone, Ledger, Up

@@ -9,7 +9,7 @@ import pytest
 
 from fintts_cli.views.html.chart import Line, chart, thinned, ticks
 from fintts_cli.views.html.pages import compared_page, report_page
-from fintts_cli.views.report import render_report
+from fintts_cli.views.report.text import render_report
 from report_samples import CONFIG, at_work, bare, ended, hostile, one_check
 
 REPORTS = {

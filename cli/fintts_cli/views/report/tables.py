@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.runs.report.stored import steps_per_epoch
 from fintts_cli.views.grid import Grid
-from fintts_cli.views.runs import so_far
+from fintts_cli.views.status.runs import so_far
 from fintts_cli.views.units import at_most, clock, duration, signed, size, value
 from fintts_cost.money import NOTHING, cost_usd, dollars, dollars_of, hourly
 

@@ -13,9 +13,9 @@ from fintts_cli.runs.report.report import build_report
 from fintts_cli.runs.status.merge import view_run
 from fintts_cli.runs.status.stop_forecast import PricedForecast
 from fintts_cli.runs.status.view import RunView
-from fintts_cli.views.report import render_report
-from fintts_cli.views.runs import render_live_line, render_runs
-from fintts_cli.views.stop_forecast import end_in_a_line, forecast_lines
+from fintts_cli.views.report.text import render_report
+from fintts_cli.views.status.runs import render_live_line, render_runs
+from fintts_cli.views.status.stop_forecast import end_in_a_line, forecast_lines
 from fintts_store.runs.records import StopForecast
 from run_samples import MINUTE, START, STOP_FORECAST, record, status
 

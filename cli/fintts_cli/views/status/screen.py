@@ -12,10 +12,10 @@ from fintts_cli.runs.report.replan import replanned
 from fintts_cli.runs.report.stored import estimated_usd, rental_of, steps_per_epoch
 from fintts_cli.runs.status.checks import monitor_of
 from fintts_cli.runs.status.view import AT_WORK
-from fintts_cli.views.curve import plot
 from fintts_cli.views.page import NARROW, Page
-from fintts_cli.views.runs import phase_in_words, so_far
-from fintts_cli.views.stop_forecast import cost_in_words, improvement_in_words, step_in_words
+from fintts_cli.views.status.curve import plot
+from fintts_cli.views.status.runs import phase_in_words, so_far
+from fintts_cli.views.status.stop_forecast import cost_in_words, improvement_in_words, step_in_words
 from fintts_cli.views.units import duration, moment, share, size, value
 from fintts_cost.money import dollars, dollars_of
 from fintts_store.runs.records import Phase

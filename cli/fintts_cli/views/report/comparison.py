@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_cli.views.fitting import fitting_table
-from fintts_cli.views.runs import phase_in_words, so_far
-from fintts_cli.views.settings_rows import settings_of
+from fintts_cli.views.report.settings_rows import settings_of
+from fintts_cli.views.status.runs import phase_in_words, so_far
 from fintts_cli.views.units import duration, share, table, value
 from fintts_cost.money import NOTHING, dollars
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from fintts_cli.settings.read import known_keys
-from fintts_cli.views.outcomes import outcome_documents
+from fintts_cli.views.checks.outcomes import outcome_documents
 from fintts_cli.views.units import table
 from fintts_cost.money import NOTHING
 from fintts_store.probes import Verdict

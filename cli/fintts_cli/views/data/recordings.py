@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from fintts_cli.views.data import listed
+from fintts_cli.views.data.pairs import listed
 from fintts_cli.views.estimate.headline import headline
 from fintts_cli.views.units import counted
 from fintts_inputs.recordings.receipts import count_by_name

@@ -16,7 +16,7 @@ from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.status.checks import points_of
 from fintts_cli.runs.status.merge import view_run
 from fintts_cli.views.page import Page
-from fintts_cli.views.screen import Watched, screen_lines
+from fintts_cli.views.status.screen import Watched, screen_lines
 from fintts_store.runs.records import Phase, StopForecast, Work
 from hostile_stores import EVIL
 from report_samples import REPLAN

@@ -26,7 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fintts_cli.views.outcomes import outcome_documents, outcome_lines
+from fintts_cli.views.checks.outcomes import outcome_documents, outcome_lines
 from fintts_cli.views.units import counted, size
 from fintts_store.errors import StoreUnsound
 from fintts_store.layout import checkpoint_prefix

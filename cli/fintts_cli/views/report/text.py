@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_cli.runs.status.checks import points_of
-from fintts_cli.views import report_tables
-from fintts_cli.views.curve import plot
 from fintts_cli.views.grid import Grid
-from fintts_cli.views.report_words import (
+from fintts_cli.views.report import tables
+from fintts_cli.views.report.words import (
     device_lines,
     plan_lines,
     price_line,
@@ -17,7 +16,8 @@ from fintts_cli.views.report_words import (
     sample_lines,
     saved_line,
 )
-from fintts_cli.views.stop_forecast import forecast_lines
+from fintts_cli.views.status.curve import plot
+from fintts_cli.views.status.stop_forecast import forecast_lines
 from fintts_cli.views.units import at_most, value
 from fintts_cost.money import NOTHING, dollars, hourly
 
@@ -71,7 +71,7 @@ def _phases(report: RunReport) -> list[str]:
         planned = report.estimated_stop_step
         header += f" (estimated to step {planned}, {where} at {report.view.step})"
     plans = [f"  {line}" for line in plan_lines(report)]
-    return [header, report_tables.phases(report).render(), *plans]
+    return [header, tables.phases(report).render(), *plans]
 
 
 def _reasons(report: RunReport) -> list[str]:
@@ -98,11 +98,11 @@ def _forecast(report: RunReport) -> list[str]:
 
 
 def _launches(report: RunReport) -> list[str]:
-    return _titled("Launches, times in UTC", report_tables.launches(report))
+    return _titled("Launches, times in UTC", tables.launches(report))
 
 
 def _timeline(report: RunReport) -> list[str]:
-    return _titled("Timeline, times in UTC", report_tables.events(report))
+    return _titled("Timeline, times in UTC", tables.events(report))
 
 
 def _titled(title: str, grid: Grid | None) -> list[str]:
@@ -136,12 +136,12 @@ def _curve(report: RunReport) -> list[str]:
 
 
 def _heads(report: RunReport) -> list[str]:
-    return _titled("Validation loss by head (nats)", report_tables.heads(report))
+    return _titled("Validation loss by head (nats)", tables.heads(report))
 
 
 def _rule(report: RunReport) -> list[str]:
     title = f"Early stopping\n  {rule_line(report)}"
-    return _titled(title, report_tables.rule(report))
+    return _titled(title, tables.rule(report))
 
 
 def _checks(report: RunReport) -> list[str]:
@@ -170,5 +170,5 @@ def _check_row(row: MetricRow, best_step: int | None) -> tuple[str, ...]:
 
 
 def _checkpoints(report: RunReport) -> list[str]:
-    found = _titled("Checkpoints kept", report_tables.checkpoints(report))
+    found = _titled("Checkpoints kept", tables.checkpoints(report))
     return found or ["Checkpoints: none"]

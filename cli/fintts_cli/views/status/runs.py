@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.runs.status.stop_reason import SHORT
 from fintts_cli.views.fitting import fitting_table, wrapped
-from fintts_cli.views.stop_forecast import end_in_a_line, end_in_short
+from fintts_cli.views.status.stop_forecast import end_in_a_line, end_in_short
 from fintts_cli.views.units import at_most, duration, moment, value
 from fintts_cost.money import NOTHING, dollars
 

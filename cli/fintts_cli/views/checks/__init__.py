@@ -1,0 +1,1 @@
+"""The outcomes of checks, by `doctor` and `store check`."""

@@ -1,0 +1,1 @@
+"""Data folders: pairs and recordings."""

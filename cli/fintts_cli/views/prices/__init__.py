@@ -1,0 +1,1 @@
+"""What a run would cost: GPUs, offers, and the plan of a launch."""

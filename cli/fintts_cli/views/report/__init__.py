@@ -1,0 +1,1 @@
+"""The report of a run, and several runs side by side, as text."""

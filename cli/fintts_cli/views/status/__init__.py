@@ -1,0 +1,1 @@
+"""The state of runs: the list, the screen, and what they forecast."""

@@ -1,0 +1,1 @@
+"""What `prune` and `reap` remove."""
