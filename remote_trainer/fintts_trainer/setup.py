@@ -113,8 +113,6 @@ def _build(session: Session, world: World) -> Training:
     if config.training.gradient_checkpointing and not recompute_layers(model):
         session.log("training.gradient_checkpointing has no effect: the model has no such layers")
     model.to(world.device)
-    # before a step is tried, since the codec takes memory, too
-    samples = open_samples(session, world, base) if isinstance(session, StoreSession) else None
     is_compiled = compile_as_configured(
         model,
         config.training.compile,
@@ -124,8 +122,10 @@ def _build(session: Session, world: World) -> Training:
     )
     adapter = FlatAdapter(model, config.training.learning_rate)
     _log_sizes(session, world, base.shape, feed, model)
-    if samples is not None:
-        samples.is_compiled = is_compiled
+    samples = None
+    if isinstance(session, StoreSession):
+        # before a step is tried, since the codec takes memory, too
+        samples = open_samples(session, world, base, is_compiled=is_compiled)
     return Training(
         session=session,
         world=world,

@@ -88,9 +88,9 @@ def train_on(training: Training, preemption: Preemption) -> Reason:
             # once in a while: speak, so that a user can hear it
             speak_if_due(training, preemption)
             reason = reason_to_end(training, preemption)
-    # however the run ends, its last step is saved
     if not read_steps(training):
         return StopReason.NAN_LOSS
+    # however the run ends, its last step is saved
     if saved_step != state.step:
         save(training, value, preemption)
     return reason

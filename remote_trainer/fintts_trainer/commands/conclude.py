@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def run(options: Namespace) -> int:
     """Writes result.json if it is missing, sends the notification of the end, and keeps the log.
-    Of several machines only the first does this."""
+    If the run has several machines, only the first one does."""
     job = Job.from_environment()
     if not is_first_machine():
         return DONE

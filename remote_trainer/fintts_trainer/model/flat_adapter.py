@@ -53,7 +53,7 @@ class FlatAdapter:
         """Moves the parameters of a model, which is on its device, into one tensor."""
         self._model = model
         named = trainable(model)
-        linears = {id(one): one for one in _fused_matrices(model)}
+        linears = {id(one) for one in _fused_matrices(model)}
         ups = {id(up) for up in _fused_matrices(model, down=False)}
         # first those of the fused linears: they may have a copy in another type
         order = sorted(named, key=lambda name: id(named[name]) not in linears)

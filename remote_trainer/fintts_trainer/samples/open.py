@@ -27,8 +27,14 @@ if TYPE_CHECKING:
     from fintts_trainer.session.session import StoreSession
 
 
-def open_samples(session: StoreSession, world: World, base: BaseModel) -> Samples | None:
-    """The samples of a run; None if it speaks none, or cannot, which ends no run."""
+def open_samples(
+    session: StoreSession, world: World, base: BaseModel, *, is_compiled: bool
+) -> Samples | None:
+    """The samples of a run; None if it speaks none, or cannot, which ends no run.
+
+    Args:
+        is_compiled: whether torch compiles the model's layers.
+    """
     config = session.config.samples
     if not config.is_on:
         return None
@@ -56,4 +62,5 @@ def open_samples(session: StoreSession, world: World, base: BaseModel) -> Sample
         writer.add_audio(tag, np.clip(wave, -1.0, 1.0)[None], step, rate)
 
     speaker = SampleSpeaker(base, codec, sentences, config)
-    return Samples(speaker, spoken, Outbox(session.job.store, session.log), session.log, show)
+    outbox = Outbox(session.job.store, session.log)
+    return Samples(speaker, spoken, outbox, session.log, show, is_compiled=is_compiled)

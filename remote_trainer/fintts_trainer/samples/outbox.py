@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from fintts_store.errors import StoreError
+from fintts_trainer.session.background import BackgroundWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from fintts_store.store import Store
 
@@ -29,30 +27,24 @@ class Outbox:
     def __init__(self, store: Store, log: Callable[[str], None]) -> None:
         self.lost = 0
         self._store, self._log = store, log
-        self._waiting: queue.Queue[tuple[str, bytes] | None] = queue.Queue(MOST_WAITING)
-        self._thread = threading.Thread(target=self._work, name="samples", daemon=True)
-        self._thread.start()
+        self._worker = BackgroundWorker[tuple[str, bytes]]("samples", MOST_WAITING, self._work)
+        self._worker.start()
 
     def put(self, key: str, content: bytes) -> None:
         """Queues a file and returns at once."""
-        try:
-            self._waiting.put_nowait((key, content))
-        except queue.Full:
+        if not self._worker.put((key, content)):
             self._lose("the store is too slow")
 
     def close(self, seconds: float) -> None:
         """Waits until everything is written, no longer than this; what is left is given up."""
         end = time.monotonic() + seconds
-        with suppress(queue.Full):
-            self._waiting.put(None, timeout=max(seconds, 0.001))
-        self._thread.join(max(0.0, end - time.monotonic()))
-        if self._thread.is_alive():
-            left = self._waiting.qsize()
-            for _ in range(max(left, 1)):
+        self._worker.ask_to_end(seconds)
+        if not self._worker.join(end - time.monotonic()):
+            for _ in range(max(self._worker.waiting, 1)):
                 self._lose("the store did not take them in time")
 
-    def _work(self) -> None:
-        while (one := self._waiting.get()) is not None:
+    def _work(self, files: Iterator[tuple[str, bytes]]) -> None:
+        for one in files:
             try:
                 self._store.put(*one)
             except StoreError as error:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 import time
 from typing import TYPE_CHECKING
 
 from fintts_inputs.notify.post import NotDelivered, post
 from fintts_inputs.notify.urls import shown
+from fintts_trainer.session.background import BackgroundWorker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from fintts_inputs.notify.post import Notice
 
@@ -48,34 +47,30 @@ class Notifier:
 
 
 class _Channel:
-    """One URL, with its queue and its thread."""
+    """One URL, with its worker."""
 
     def __init__(self, url: str, log: Callable[[str], None]) -> None:
         self._url, self._log = url, log
         self._is_reported = False
-        self._waiting: queue.Queue[Notice | None] = queue.Queue(MOST_WAITING)
-        self._thread = threading.Thread(target=self._work, name="notifications", daemon=True)
-        self._thread.start()
+        self._worker: BackgroundWorker[Notice] = BackgroundWorker(
+            "notifications", MOST_WAITING, self._work
+        )
+        self._worker.start()
 
     def send(self, notice: Notice) -> None:
-        try:
-            self._waiting.put_nowait(notice)
-        except queue.Full:
+        if not self._worker.put(notice):
             self._report("is too slow")
 
     def ask_to_end(self) -> None:
-        try:
-            self._waiting.put_nowait(None)
-        except queue.Full:
+        if not self._worker.ask_to_end():
             self._report("is too slow")
 
     def wait(self, end: float) -> None:
-        self._thread.join(max(0.0, end - time.monotonic()))
-        if self._thread.is_alive():
+        if not self._worker.join(end - time.monotonic()):
             self._report("did not take the last notification in time")
 
-    def _work(self) -> None:
-        while (notice := self._waiting.get()) is not None:
+    def _work(self, notices: Iterator[Notice]) -> None:
+        for notice in notices:
             try:
                 post(self._url, notice)
             except NotDelivered as error:

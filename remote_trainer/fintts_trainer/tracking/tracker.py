@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import queue
 import shutil
 import signal
 import subprocess
@@ -18,16 +17,20 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from accelerate.tracking import GeneralTracker
 
 from fintts_inputs.trackers import VARIABLES, Tracker
+from fintts_trainer.session.background import BackgroundWorker
 from fintts_trainer.tracking.packages import has_library, install
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    Row = Mapping[str, object]
 
 MOST_WAITING = 10_000
 """rows that wait while the library is installed or its server is slow; later ones are dropped"""
@@ -91,10 +94,9 @@ class ProcessTracker(GeneralTracker):  # type: ignore[misc]  # accelerate ships 
         """how long `finish` may take"""
         self._kind, self._run, self._log, self._python = kind, run, log, python
         self._folder = run.folder / str(kind)
-        self._waiting: queue.Queue[dict[str, object] | None] = queue.Queue(MOST_WAITING)
         self._process: subprocess.Popen[str] | None = None
         self._has_warned = self._is_reported = self._is_over = False
-        self._thread = threading.Thread(target=self._work, name=self.name, daemon=True)
+        self._worker: BackgroundWorker[Row] = BackgroundWorker(self.name, MOST_WAITING, self._work)
         super().__init__()
 
     @property
@@ -104,40 +106,35 @@ class ProcessTracker(GeneralTracker):  # type: ignore[misc]  # accelerate ships 
 
     def start(self) -> None:
         """Starts the thread that starts the process; returns at once."""
-        self._thread.start()
+        self._worker.start()
 
     def log(self, values: Mapping[str, float], step: int | None = None, **_more: Any) -> None:
         """Queues a row and returns at once."""
-        if self._thread.is_alive():
-            self._put({"step": step, "values": dict(values)})
+        row = {"step": step, "values": dict(values)}
+        if self._worker.is_alive and not self._worker.put(row):
+            self._report("is too slow")
 
     def finish(self) -> None:
         """Waits until everything is sent, no longer than `patience_seconds`; the rest is lost."""
         end = time.monotonic() + self.patience_seconds
-        self._put(None)
-        self._thread.join(max(0.0, end - time.monotonic()))
-        if self._thread.is_alive():
+        if not self._worker.ask_to_end():
+            self._report("is too slow")
+        if not self._worker.join(end - time.monotonic()):
             self._report(f"did not take everything within {self.patience_seconds:.0f} s")
         self._is_over = True
         self._kill()
-        self._thread.join(KILL_SECONDS)
+        self._worker.join(KILL_SECONDS)
         shutil.rmtree(self._folder / "python", ignore_errors=True)
 
-    def _put(self, row: dict[str, object] | None) -> None:
+    def _work(self, rows: Iterator[Row]) -> None:
         try:
-            self._waiting.put_nowait(row)
-        except queue.Full:
-            self._report("is too slow")
-
-    def _work(self) -> None:
-        try:
-            self._track()
+            self._track(rows)
         except NoTracking as error:
             self._report(str(error))
         except OSError as error:
             self._report(f"cannot be started: {error.strerror or error}")
 
-    def _track(self) -> None:
+    def _track(self, rows: Iterator[Row]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         process = self._started([str(self._interpreter()), "-P", str(REPORTER), self.name])
         assert process.stdin is not None
@@ -145,7 +142,7 @@ class ProcessTracker(GeneralTracker):  # type: ignore[misc]  # accelerate ships 
         hearing = threading.Thread(target=self._hear, args=[process.stdout], daemon=True)
         hearing.start()
         try:
-            self._pass_on(process.stdin)
+            self._pass_on(process.stdin, rows)
         except (BrokenPipeError, ValueError):
             hearing.join()  # the process may have said why
             raise NoTracking("has ended") from None
@@ -156,13 +153,11 @@ class ProcessTracker(GeneralTracker):  # type: ignore[misc]  # accelerate ships 
             process.stdout.close()
             process.wait()
 
-    def _pass_on(self, stdin: IO[str]) -> None:
+    def _pass_on(self, stdin: IO[str], rows: Iterator[Row]) -> None:
         """Writes the run and its rows, until there are no more."""
-        row: Mapping[str, object] | None = self._run.described(self._folder)
-        while row is not None:
+        for row in chain([self._run.described(self._folder)], rows):
             stdin.write(json.dumps(row) + "\n")
             stdin.flush()
-            row = self._waiting.get()
 
     def _interpreter(self) -> Path:
         if self._python is not None:

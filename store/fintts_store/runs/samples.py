@@ -106,9 +106,8 @@ def read_samples(store: Store, run: str) -> Samples | None:
 
 
 def _sample(found: re.Match[str], size_bytes: int) -> Sample:
-    who: Speaker = int(found["step"]) if found["step"] else BASE
-    if found["who"] == ORIGINAL:
-        who = ORIGINAL
+    alone: Speaker = ORIGINAL if found["who"] == ORIGINAL else BASE
+    who = int(found["step"]) if found["step"] else alone
     return Sample(int(found["claim"]), who, int(found["number"]), size_bytes)
 
 

@@ -108,7 +108,7 @@ def seconds_per_step(phases: Sequence[PhaseDifference], steps: int) -> float | N
     known = [
         phase.actual_seconds
         for phase in phases
-        if phase.phase in ("training", "validation", "checkpoint", "samples")
+        if phase.phase in ("training", "validation", "checkpoint", SAMPLES)
         and phase.actual_seconds is not None
     ]
     return sum(known) / steps if known and steps else None
