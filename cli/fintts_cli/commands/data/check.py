@@ -54,7 +54,7 @@ def check(
     if recordings is not None:
         if frames_per_second is not None:
             raise UsageProblem(
-                "--frames-per-second is for pairs: recordings have the frame rate of their codec",
+                "--frames-per-second is of pairs, and recordings have the rate of their codec",
                 "leave it out",
             )
         require_readers()
