@@ -1,6 +1,8 @@
 # Every target that runs something builds .venv first; nothing needs to be prepared.
 PYTHON ?= python3
 BIN := .venv/bin
+# A command is started a thousand times, and would compile our modules each time.
+unexport PYTHONDONTWRITEBYTECODE
 # Two processes for each core, since many tests wait for a server that is slow; each process has an
 # object store of its own, so not too many.
 SIDE_BY_SIDE := --numprocesses $(shell expr 2 '*' `nproc`) --maxprocesses 4 --dist worksteal \
@@ -74,7 +76,7 @@ chaos: servers
 # KILLS: of how many launches. ENCLOSURES: how many rigs work side by side, with the tests of a file
 # each; a launch alone is a hundred starts of Python.
 CLOUD := $(BIN)/python tests/emulated_aws
-KILLS ?= 3
+KILLS ?= 2
 ENCLOSURES ?= 2
 IN_ENCLOSURES := --tx '$(ENCLOSURES)*popen//python=$(CLOUD) run $(BIN)/python' \
 	--dist loadfile --no-loadscope-reorder

@@ -25,9 +25,10 @@ from fintts_cli import app
 from fintts_cli.settings.read import known_keys
 from fintts_cli.settings.sources import variable_name
 from fintts_store.backends.directory import DirectoryStore
+from fuzzing import examples
 from tiny_run import TINY, write_speech
 
-EXAMPLES = {"typed": 1000, "set": 1000, "written": 2000, "all": 1000}
+EXAMPLES = {"typed": 400, "set": 400, "written": 800, "all": 400}
 """what is odd → how many examples; each is a test, so that they share the processes"""
 EXIT_CODES = {0, 1, 2, 3, 4, 5, 130}
 SECRET = "wJalrXUtnFEMI-planted-K7MDENG"
@@ -297,7 +298,7 @@ def test_whatever_is_typed_set_or_written_gets_a_sentence(project: Path, odd: st
     from the test's source."""
 
     @seed(sorted(EXAMPLES).index(odd))
-    @settings(max_examples=EXAMPLES[odd], suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples(EXAMPLES[odd]), suppress_health_check=[HealthCheck.too_slow])
     @given(data=st.data())
     def gets_a_sentence(data: st.DataObject) -> None:
         answer_one(project, data, odd)

@@ -37,11 +37,12 @@ from fintts_store.runs.ledger import take_launch, write_sighting
 from fintts_store.runs.noted_process import Fate, NotedProcess
 from fintts_store.runs.runs import request_stop
 from fintts_store.upkeep.pruning import pin
+from fuzzing import examples
 from ledger_samples import asked, gone, up
 from released_shapes import S1_MINI
 from run_samples import START
 
-EXAMPLES, PARTS = 2000, 4
+EXAMPLES, PARTS = examples(800), 4
 """in all, in so many tests, so that they share the processes"""
 MEMORY_BYTES = 300 * 2**20
 BAD = hostile_stores.BAD

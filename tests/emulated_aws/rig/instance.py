@@ -23,6 +23,8 @@ INTERNET = {
     "AWS_DATA_PATH": "/opt/aws",
 }
 """variables of every instance: whom it trusts, and the rules by which boto3 finds AWS's S3"""
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+"""OpenMP's threads spin while they wait for each other, and instances share this machine's cores"""
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ def _lay_out(wanted: Wanted, machine: Machine, disk: Path) -> None:
     One that was off may boot again, with a new disk.
     """
     disk.mkdir(parents=True, exist_ok=True)
-    environment = INTERNET | dict(wanted.environment)
+    environment = INTERNET | ONE_THREAD | dict(wanted.environment)
     variables = (f"{name}={value}" for name, value in environment.items())
     _write_lines(disk.with_suffix(".keys"), wanted.public_keys)
     _write_lines(disk.with_suffix(".runcmd"), wanted.first_commands)
