@@ -294,6 +294,7 @@ def _measure_untrained(training: Training) -> None:
     training.session.progress.begin("validating before training", UNMEASURED_SECONDS, "setup")
     with measured(training.session.pace.checks):
         means = training.evaluate()
+    training.eta = training.eta.after_check(training.session.pace.checks[-1])
     training.state.initial_validation = means
     training.session.add_metrics(0, "validation", means)
     training.session.log(

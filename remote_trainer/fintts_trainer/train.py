@@ -184,6 +184,7 @@ def save(training: Training, value: float | None, preemption: Preemption) -> Non
         remove_local(session.job.workspace, state.step)
         with measured(session.pace.saves), durable_directory(folder) as temporary:
             training.write_checkpoint(temporary, random_states)
+        training.eta = training.eta.after_save(session.pace.saves[-1])
         facts = CheckpointFacts(
             step=state.step,
             config_digest=training.config.digest(),

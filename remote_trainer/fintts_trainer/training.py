@@ -90,7 +90,7 @@ class Training:
             return
         planner.after_step(tokens, seconds)
         speaking = self.speaking_seconds
-        checks = [seconds + speaking for seconds in session.pace.checks]
+        checks = [seconds + speaking for seconds in session.pace.known_checks]
         measured = checks, list(session.pace.saves)
         if not planner.is_due(*measured):
             return

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from decimal import Decimal
 
 from hypothesis import given
@@ -195,7 +194,7 @@ def test_finite_losses_cannot_stop_it_before_the_earliest_step(
 def test_an_eta_is_never_negative(schedule: Schedule, spent: list[float], step: int) -> None:
     meter = EtaMeter(warmup_steps=3)
     for seconds in spent:
-        meter = meter.after_step(seconds).after_check(seconds)
+        meter = meter.after_step(seconds).after_check(seconds).after_save(seconds)
     eta = meter.eta_seconds(schedule, step)
     assert eta is None or eta >= 0
     cost = cost_to_finish_usd(eta, Decimal("1.2"))
@@ -206,12 +205,15 @@ def test_an_eta_is_never_negative(schedule: Schedule, spent: list[float], step: 
 
 @given(inputs(), st.data())
 def test_a_measured_pace_gives_back_the_bill(run: EstimateInput, data: st.DataObject) -> None:
-    """The ETA at a step is what the bill has left for training and validation."""
-    run = replace(run, checkpoint_seconds=0)
+    """The ETA at a step is what the bill has left for training, validation and checkpoints; a bill
+    of a run that ends between two checkpoints has one at its end."""
     step = data.draw(st.integers(0, run.max_steps))
     meter = EtaMeter(warmup_steps=0).after_step(float(run.seconds_per_step))
     meter = meter.after_check(float(run.seconds_per_validation))
+    meter = meter.after_save(float(run.checkpoint_seconds))
     left = run.durations(run.max_steps).total_seconds - run.durations(step).total_seconds
+    if step % run.schedule.checkpoint_every and step < run.max_steps:
+        left += run.checkpoint_seconds
     eta = meter.eta_seconds(run.schedule, step)
     assert eta is not None
     assert math.isclose(eta, float(left), abs_tol=1e-6)

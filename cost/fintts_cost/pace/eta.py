@@ -1,4 +1,4 @@
-"""Estimates the remaining time of a run from the steps that it measured."""
+"""Estimates the remaining time of a run from the steps, checks and saves that it measured."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WARMUP_STEPS = 10
 
 @dataclass(frozen=True, slots=True)
 class EtaMeter:
-    """Estimates the remaining time from the steps and checks that this process measured.
+    """Estimates the remaining time from what this process measured.
 
     The first steps are left out, so that the ETA does not start far too high. Frozen: `after_…`
     returns a meter with one more measurement.
@@ -31,6 +31,8 @@ class EtaMeter:
     """of the steps after the warm-up"""
     checks: int = 0
     check_seconds: float = 0.0
+    saves: int = 0
+    save_seconds: float = 0.0
 
     def after_step(self, seconds: float) -> EtaMeter:
         """Adds the seconds of one training step, without validation and checkpoints.
@@ -43,13 +45,22 @@ class EtaMeter:
         return replace(self, steps=self.steps + 1, seconds=self.seconds + counted)
 
     def after_check(self, seconds: float) -> EtaMeter:
-        """Adds the seconds of one validation check, with the checkpoint after it.
+        """Adds the seconds of one validation check, with the samples spoken after it.
 
         Raises:
             EstimateError: the duration is negative or not finite.
         """
         _require_duration("a check's duration", seconds)
         return replace(self, checks=self.checks + 1, check_seconds=self.check_seconds + seconds)
+
+    def after_save(self, seconds: float) -> EtaMeter:
+        """Adds the seconds for which one save kept training waiting.
+
+        Raises:
+            EstimateError: the duration is negative or not finite.
+        """
+        _require_duration("a save's duration", seconds)
+        return replace(self, saves=self.saves + 1, save_seconds=self.save_seconds + seconds)
 
     @property
     def seconds_per_step(self) -> float | None:
@@ -62,8 +73,13 @@ class EtaMeter:
         """Mean of the validation checks; 0 before the first."""
         return self.check_seconds / self.checks if self.checks else 0.0
 
+    @property
+    def seconds_per_save(self) -> float:
+        """Mean of the saves; 0 before the first."""
+        return self.save_seconds / self.saves if self.saves else 0.0
+
     def eta_seconds(self, schedule: Schedule, step: int) -> float | None:
-        """Seconds from the end of this step to max_steps, with the checks between; at least 0.
+        """Seconds from the end of this step to max_steps, with checks and saves; at least 0.
 
         None until a step after the warm-up is measured, unless nothing is left to do. Early
         stopping may end the run sooner.
@@ -87,7 +103,8 @@ class EtaMeter:
         if each is None:
             return None
         checks = schedule.validation_checks(end) - schedule.validation_checks(step)
-        return steps * each + checks * self.seconds_per_check
+        saves = schedule.checkpoints(end) - step // schedule.checkpoint_every
+        return steps * each + checks * self.seconds_per_check + saves * self.seconds_per_save
 
 
 def _require_duration(name: str, seconds: float) -> None:

@@ -39,6 +39,7 @@ def check_disk(training: Training) -> None:
     with tempfile.TemporaryDirectory(dir=workspace) as folder:
         with measured(training.session.pace.saves):
             training.write_checkpoint(Path(folder), [random_state()])
+        training.eta = training.eta.after_save(training.session.pace.saves[-1])
         size = sum(path.stat().st_size for path in Path(folder).iterdir())
     size += missing_moments_bytes(training)
     needed = size * (training.config.checkpoints.keep_last + SPARE_CHECKPOINTS)

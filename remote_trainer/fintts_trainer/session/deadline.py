@@ -69,6 +69,12 @@ class PaceMeter:
             upload=max(self.uploads, default=self.earlier.upload),
         )
 
+    @property
+    def known_checks(self) -> list[float]:
+        """The checks of this process, else the average of earlier jobs'; empty without any."""
+        earlier = self.earlier.check
+        return list(self.checks) or ([] if earlier is None else [earlier])
+
 
 @contextmanager
 def measured(durations: deque[float]) -> Generator[None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 
@@ -61,6 +62,13 @@ def test_the_eta_counts_the_checks_that_are_still_to_come() -> None:
     assert meter.eta_seconds(SCHEDULE, 75) == 25 * 2.0 + 3 * 6.0
 
 
+def test_the_eta_counts_the_saves_that_are_still_to_come() -> None:
+    meter = measured(9.0, 9.0, 2.0).after_save(1.0).after_save(4.0)
+    every_30 = replace(SCHEDULE, checkpoint_every=30)
+    assert meter.eta_seconds(every_30, 75) == 25 * 2.0 + 2 * 2.5, "after steps 90 and 100"
+    assert meter.seconds_between(every_30, 75, 90) == 15 * 2.0 + 2.5
+
+
 def test_nothing_is_left_after_the_last_step() -> None:
     assert measured().eta_seconds(SCHEDULE, 100) == 0.0
     assert measured().eta_seconds(SCHEDULE, 101) == 0.0
@@ -72,6 +80,8 @@ def test_a_duration_is_a_duration(seconds: float) -> None:
         EtaMeter().after_step(seconds)
     with pytest.raises(EstimateError):
         EtaMeter().after_check(seconds)
+    with pytest.raises(EstimateError):
+        EtaMeter().after_save(seconds)
     with pytest.raises(EstimateError):
         measured(1.0, 1.0, 1.0).eta_seconds(SCHEDULE, -1)
 

@@ -55,6 +55,14 @@ def test_of_each_part_the_longest_of_the_last_few_counts() -> None:
     assert meter.pace.step == 5.5
 
 
+def test_a_plan_knows_the_checks_of_earlier_jobs_until_one_is_measured() -> None:
+    assert PaceMeter().known_checks == []
+    meter = PaceMeter(earlier=Pace(check=9.0))
+    assert meter.known_checks == [9.0]
+    meter.checks.extend([7.0, 8.0])
+    assert meter.known_checks == [7.0, 8.0]
+
+
 @dataclass
 class Clocks:
     """A time of day that can be set, and seconds that only pass."""
