@@ -211,9 +211,9 @@ def test_a_measured_pace_gives_back_the_bill(run: EstimateInput, data: st.DataOb
     meter = EtaMeter(warmup_steps=0).after_step(float(run.seconds_per_step))
     meter = meter.after_check(float(run.seconds_per_validation))
     meter = meter.after_save(float(run.checkpoint_seconds))
-    left = run.durations(run.max_steps).total_seconds - run.durations(step).total_seconds
+    left = float(run.durations(run.max_steps).total_seconds - run.durations(step).total_seconds)
     if step % run.schedule.checkpoint_every and step < run.max_steps:
-        left += run.checkpoint_seconds
+        left += float(run.checkpoint_seconds)
     eta = meter.eta_seconds(run.schedule, step)
     assert eta is not None
-    assert math.isclose(eta, float(left), abs_tol=1e-6)
+    assert math.isclose(eta, left, abs_tol=1e-6)
