@@ -170,6 +170,7 @@ def test_a_run_outlives_its_instances_and_ends_as_if_nothing_had_been(
     assert last_adapter(laptop, RUN, str(tmp_path / "pulled")) == undisturbed
 
 
+@pytest.mark.by_hand  # tests/cli/infra/sky/test_job.py has the same without an instance
 def test_a_laptop_that_was_off_bills_nothing_once_runs_are_listed(
     emulated_aws: EmulatedAws, tmp_path: Path, timeline: Timeline
 ) -> None:
