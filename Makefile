@@ -24,7 +24,7 @@ INSTALL := $(BIN)/pip install --quiet --no-compile --constraint constraints.txt
 	$(PYTHON) -P -m venv .venv
 	$(BIN)/python -P -m pip install --quiet --upgrade pip
 	$(INSTALL) torch
-	$(INSTALL) --editable '.[trainer,audio,sky,test]'
+	$(INSTALL) --editable '.[trainer,audio,eval,sky,test]'
 	$(BIN)/python -P -m compileall -qq -j 0 .venv/lib 2> /dev/null || true
 	touch $@
 
@@ -62,6 +62,7 @@ servers: install packages
 	tests/install_swift.sh
 	tests/install_trackers.sh
 	tests/install_vast.sh
+	tests/install_eval_models.sh
 
 unit: servers
 	$(BIN)/pytest $(SIDE_BY_SIDE)
@@ -121,6 +122,11 @@ lock: install
 		--generate-hashes --no-annotate --custom-compile-command 'make lock' \
 		--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
 		--constraints constraints.txt --output-file $(INSTANCE)/requirements.txt $(INSTANCE)/requirements.in
+	$(BIN)/uv pip compile --quiet --no-config --default-index https://pypi.org/simple \
+		--generate-hashes --no-annotate --custom-compile-command 'make lock' \
+		--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+		--constraints constraints.txt --output-file $(INSTANCE)/requirements-eval.txt \
+		$(INSTANCE)/requirements.in $(INSTANCE)/eval.in
 	for tracker in wandb trackio; do \
 		$(BIN)/uv pip compile --quiet --no-config --default-index https://pypi.org/simple \
 			--generate-hashes --no-annotate --custom-compile-command 'make lock' \

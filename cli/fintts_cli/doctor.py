@@ -21,7 +21,7 @@ from fintts_cli.launch.task import render_task
 from fintts_cli.launch.tracker_keys import require_tracker_keys
 from fintts_cli.launch.upload import WITHOUT_SAMPLES
 from fintts_cli.rental_checks import RentalChecks
-from fintts_cli.settings.hub_model import HubModel
+from fintts_cli.settings.hub_model import SCHEME, HubModel
 from fintts_cli.settings.option_names import naming_origins
 from fintts_cli.state_folder import home_folder, open_state, state_directory
 from fintts_cli.views.units import counted, size
@@ -32,6 +32,7 @@ from fintts_inputs.base_model.open import open_base_model
 from fintts_inputs.codec.find import find_codec_for
 from fintts_inputs.data.check import check_folder
 from fintts_inputs.errors import InputError
+from fintts_inputs.eval_models import eval_model_files
 from fintts_inputs.notify.post import Event, NotDelivered, Notice, post
 from fintts_inputs.notify.urls import shown
 from fintts_inputs.trackers import keys_of
@@ -97,9 +98,29 @@ class Doctor:
             ("state", _state),
             ("disk", self._disk),
             *(rented.probes() if self._is_by_sky() else here if self._is_here() else []),
+            *([("eval", self._eval)] if self.measures else []),
             *([("trackers", self._trackers)] if self.found.settings.trackers else []),
             *([("notify", self._notify)] if self.tries_notify else []),
         ]
+
+    @property
+    def measures(self) -> bool:
+        """Whether the run measures its samples."""
+        settings = self.found.settings
+        return settings.samples.is_on and bool(settings.eval.kinds)
+
+    @property
+    def _is_recogniser_away(self) -> bool:
+        return (self.found.settings.eval.asr or "").startswith(SCHEME)
+
+    def _eval(self) -> Finding:
+        """Looks for the models that measure samples."""
+        config = self.found.settings.eval
+        if self._is_recogniser_away:
+            said = f"{str(config.asr).removeprefix(SCHEME)} is not on this machine yet"
+            return Finding(Verdict.WARNING, said, "a launch downloads it")
+        models = eval_model_files(config)
+        return Finding(sentence=", ".join(str(paths[0]) for paths in models.values()))
 
     def _trackers(self) -> Finding:
         """Names what a run gets to reach its trackers, without the values."""
@@ -202,6 +223,8 @@ class Doctor:
         settings = self.found.settings
         if isinstance(settings.base_model, HubModel):
             return Finding(Verdict.NOT_PROBED, "the base model is not on this machine yet")
+        if self.measures and self._is_recogniser_away:
+            return Finding(Verdict.NOT_PROBED, "the speech recogniser is not on this machine yet")
         with naming_origins(self.found):
             ready = prepare(self.open_here(), self.found, self.now)
         refuse_unsafe_launch(self.open_here(), settings, ready.store.url)

@@ -19,9 +19,10 @@ from huggingface_hub.utils.tqdm import disable_progress_bars, enable_progress_ba
 from fintts_cli.errors import ConfigError
 from fintts_cli.settings.hub_model import CONFIG, HubModel
 from fintts_inputs.base_model.files import base_model_files
-from fintts_inputs.errors import BaseModelProblem
+from fintts_inputs.errors import BaseModelProblem, InputError
+from fintts_inputs.eval_models import recogniser_files
 from fintts_store.errors import first_line
-from fintts_store.file_names import BASE_MODEL, CODEC, is_weights_name
+from fintts_store.file_names import BASE_MODEL, CODEC, EVAL_MODEL, is_weights_name
 from fintts_store.proxies import TO_WRITE, is_url, malformed_proxy
 from fintts_store.redaction import clean_logs, fault_of_secret, remember_secrets
 
@@ -97,6 +98,41 @@ def download(
     return _explained(model, lambda: _download(model, say, with_codec=with_codec))
 
 
+def cached_recogniser(model: HubModel) -> Path | None:
+    """The folder of a speech recogniser on this machine, if it was downloaded completely."""
+    folder = _cached_folder(model)
+    if folder is None:
+        return None
+    try:
+        recogniser_files(folder)
+    except InputError:
+        return None
+    return folder
+
+
+def download_recogniser(
+    model: HubModel, say: Callable[[str], None], *, shows_progress: bool
+) -> Path:
+    """Downloads a speech recogniser, as safetensors alone.
+
+    Raises:
+        ConfigError: as of `download`.
+    """
+    (enable_progress_bars if shows_progress else disable_progress_bars)()
+
+    def work() -> Path:
+        here = cached_recogniser(model) if constants.HF_HUB_OFFLINE else None
+        if here is not None:
+            return here
+        found = HfApi().model_info(model.repository, revision=model.revision)
+        top = [file.rfilename for file in found.siblings or [] if "/" not in file.rfilename]
+        names = [name for name in top if name in EVAL_MODEL or is_weights_name(name)]
+        say(f"{model} at commit {(found.sha or 'unknown')[:12]}: {len(names)} files")
+        return _snapshot(model, allow_patterns=names)
+
+    return _explained(model, work, "eval.asr")
+
+
 def _download(model: HubModel, tell: Callable[[str], None], *, with_codec: bool) -> Path:
     here = cached(model) if constants.HF_HUB_OFFLINE else None
     if here is not None:
@@ -135,7 +171,7 @@ def wanted_files(names: Sequence[str]) -> list[str]:
     return sorted({*weights, *parts, *indices})
 
 
-def _explained(model: HubModel, work: Callable[[], Path]) -> Path:
+def _explained(model: HubModel, work: Callable[[], Path], key: str = "base_model") -> Path:
     page = f"https://huggingface.co/{model.repository}"
     _check_token()
     _check_ways()
@@ -154,12 +190,12 @@ def _explained(model: HubModel, work: Callable[[], Path]) -> Path:
     except errors.RepositoryNotFoundError:
         raise ConfigError(
             f"{model.repository} is neither a folder here nor a model on Hugging Face",
-            "correct base_model; for a private model, run `hf auth login` or set HF_TOKEN",
+            f"correct {key}; for a private model, run `hf auth login` or set HF_TOKEN",
         ) from None
     except (errors.HfHubHTTPError, errors.LocalEntryNotFoundError, httpx.HTTPError) as error:
         raise ConfigError(
             f"{model} cannot be downloaded: {first_line(error)}",
-            "try again when you can reach Hugging Face, or set base_model to a folder",
+            f"try again when you can reach Hugging Face, or set {key} to a folder",
         ) from None
     except errors.OfflineModeIsEnabled:
         raise ConfigError(
@@ -169,7 +205,7 @@ def _explained(model: HubModel, work: Callable[[], Path]) -> Path:
     except (httpx.InvalidURL, ValueError) as error:
         raise ConfigError(
             f"Hugging Face cannot be reached for {model}: {first_line(error)}",
-            "check that base_model, HF_ENDPOINT, HTTPS_PROXY and HTTP_PROXY are well formed",
+            f"check that {key}, HF_ENDPOINT, HTTPS_PROXY and HTTP_PROXY are well formed",
         ) from None
     except OSError as error:
         raise ConfigError(

@@ -39,6 +39,15 @@ class TrainerOutput(BaseModel):
     hint: str = ""
 
 
+def require_eval() -> None:
+    """Raises UsageProblem if the packages that measure samples are not installed."""
+    if any(find_spec(package) is None for package in ("jiwer", "num2words", "onnxruntime", "soxr")):
+        raise UsageProblem(
+            "the packages that measure samples are not installed",
+            "pip install 'fintts[trainer,eval]', or leave `eval` out",
+        )
+
+
 def require_trainer() -> None:
     """Raises UsageProblem if the trainer's packages are not installed."""
     if any(find_spec(package) is None for package in ("torch", "peft", "accelerate")):

@@ -7,7 +7,7 @@ import hashlib
 import json
 import unicodedata
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     AfterValidator,
@@ -19,63 +19,32 @@ from pydantic import (
     model_validator,
 )
 
+from fintts_inputs.config_changes import SPOKEN, Change, differing, flat
 from fintts_store.visible import is_visible
 
 Target = Literal["attention", "mlp", "embeddings", "heads"]
-Monitor = Literal["val/loss", "train/loss", "val/top5_accuracy"]
+Monitor = Literal[
+    "val/loss", "train/loss", "val/top5_accuracy", "eval/cer", "eval/similarity", "eval/dnsmos"
+]
 Precision = Literal["auto", "fp32", "bf16"]
+EvalKind = Literal["asr", "speaker_encoder", "dnsmos"]
+
+HIGHER_IS_BETTER = frozenset({"val/top5_accuracy", "eval/similarity", "eval/dnsmos"})
+MEASURED_BY: dict[Monitor, EvalKind] = {
+    "eval/cer": "asr",
+    "eval/similarity": "speaker_encoder",
+    "eval/dnsmos": "dnsmos",
+}
+"""monitor → the model in `eval` that measures it, on samples"""
 
 
-FORCIBLE = frozenset(
-    {
-        "lora.dropout",
-        "training.max_steps",
-        "training.learning_rate",
-        "training.warmup_steps",
-        "training.max_grad_norm",
-        "training.tokens_per_micro_batch",
-        "training.gradient_checkpointing",
-        "training.compile",
-        "validation.every",
-        "early_stopping.enabled",
-        "early_stopping.patience",
-        "early_stopping.min_delta",
-        "checkpoints.every",
-        "checkpoints.keep_last",
-        "checkpoints.keep_best",
-        "samples.texts",
-        "samples.held_out",
-        "samples.every",
-        "samples.max_seconds",
-        "samples.seconds_a_check",
-        "samples.seed",
-        "replan.min_checks",
-        "replan.on_overrun",
-    }
-)
-"""The fields that --force can change. They do not affect the meaning of what was trained so far.
-The others are the adapter's shape and scale, whatever decides which samples a step reads or are
-held out, and what makes losses incomparable (precision, the monitored value)."""
-
-
-PLACES = {"data", "base_model", "initial_adapter"}
+PLACES: dict[str, bool | set[str]] = {
+    "data": True,
+    "base_model": True,
+    "initial_adapter": True,
+    "eval": {"asr", "speaker_encoder", "dnsmos"},
+}
 """The inputs. run.json has their digests, so their places do not matter."""
-
-
-class Change(NamedTuple):
-    """A field that differs between two configurations."""
-
-    key: str
-    before: object
-    after: object
-
-    def __str__(self) -> str:
-        return f"{self.key}: {self.before} → {self.after}"
-
-    @property
-    def is_forcible(self) -> bool:
-        """Whether --force allows it."""
-        return self.key in FORCIBLE
 
 
 def _a_number(value: object) -> object:
@@ -164,9 +133,14 @@ class EarlyStoppingConfig(Section):
     """validation checks, not steps"""
     min_delta: Annotated[Number, Field(ge=0)] = 0.0
 
+    @property
+    def watches_samples(self) -> bool:
+        """Whether the monitored value is measured on what the run speaks."""
+        return self.monitor in MEASURED_BY
+
     @model_validator(mode="after")
     def _mode_suits_the_monitor(self) -> EarlyStoppingConfig:
-        wanted = "max" if self.monitor == "val/top5_accuracy" else "min"
+        wanted = "max" if self.monitor in HIGHER_IS_BETTER else "min"
         if self.mode != wanted:
             raise ValueError(f"{self.monitor} is monitored with mode {wanted}")
         return self
@@ -213,6 +187,25 @@ class SamplesConfig(Section):
         return bool(self.texts) or self.held_out > 0
 
 
+class EvalConfig(Section):
+    """What is measured on the samples, each with a model of its own; off without it."""
+
+    asr: Annotated[str, Field(min_length=1)] | None = None
+    """the folder of a speech recogniser as transformers reads it, for the character error rate; on
+    the laptop also its id on Hugging Face"""
+    language: Annotated[str, Field(pattern=r"^[a-z]{2,3}$")] = "fi"
+    """of the sentences, as Whisper names it"""
+    speaker_encoder: Path | None = None
+    """Resemblyzer's pretrained.pt, for the similarity to the recordings"""
+    dnsmos: Path | None = None
+    """DNSMOS's sig_bak_ovr.onnx"""
+
+    @property
+    def kinds(self) -> tuple[EvalKind, ...]:
+        """The models that are named."""
+        return tuple(kind for kind in MEASURED_BY.values() if getattr(self, kind) is not None)
+
+
 class ReplanConfig(Section):
     """What a run does that finds, after 20 measured steps, that its deadline comes too soon."""
 
@@ -231,6 +224,7 @@ class TrainingSections(Section):
     early_stopping: EarlyStoppingConfig = Field(default_factory=EarlyStoppingConfig)
     checkpoints: CheckpointConfig = Field(default_factory=CheckpointConfig)
     samples: SamplesConfig = Field(default_factory=SamplesConfig)
+    eval: EvalConfig = Field(default_factory=EvalConfig)
     replan: ReplanConfig = Field(default_factory=ReplanConfig)
 
 
@@ -244,19 +238,20 @@ class RunConfig(TrainingSections):
 
     def digest(self) -> str:
         """SHA-256 of everything that the result depends on, without the places of the inputs and
-        without `samples` and `replan`: what is spoken changes no weight, and `replan` only decides
-        when to give up."""
+        without `replan`, which only decides when to give up. What is spoken changes no weight, so
+        it counts only where early stopping watches it."""
         content = self._comparable()
-        del content["samples"], content["replan"]
+        spoken = {key: value for key, value in flat(content).items() if key in SPOKEN}
+        del content["samples"], content["eval"], content["replan"]
+        if self.early_stopping.watches_samples:
+            content["spoken"] = spoken
         text = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
 
     def differences(self, other: RunConfig) -> list[Change]:
         """Each field that differs, without places."""
-        mine, theirs = _flat(self._comparable()), _flat(other._comparable())
-        return [
-            Change(key, mine[key], theirs[key]) for key in sorted(mine) if mine[key] != theirs[key]
-        ]
+        watched = self.early_stopping.watches_samples
+        return differing(self._comparable(), other._comparable(), watches_samples=watched)
 
     def _comparable(self) -> dict[str, Any]:
         """Without places, and with `compile: auto` as false, the default that earlier versions
@@ -265,14 +260,3 @@ class RunConfig(TrainingSections):
         if self.training.compile == "auto":
             content["training"]["compile"] = False
         return content
-
-
-def _flat(content: dict[str, object], prefix: str = "") -> dict[str, object]:
-    """{"a": {"b": 1}} → {"a.b": 1}"""
-    flat: dict[str, object] = {}
-    for key, value in content.items():
-        if isinstance(value, dict):
-            flat |= _flat({str(k): v for k, v in value.items()}, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
-    return flat

@@ -4,6 +4,7 @@ InputError
 ├── FolderMissing        the folder of the data or base model in the configuration does not exist
 ├── DataProblem          the data set is unpaired, empty, misshapen or out of range
 ├── BaseModelProblem     the base model's folder lacks a file, or its weights do not fit
+├── EvalModelProblem     a model that measures samples is missing, or of another kind
 ├── CodecProblem         there is no codec, it is not the base model's, or a wave does not fit it
 ├── SpeechProblem        the text to speak, or the voice to imitate, cannot be used
 ├── ConfigurationChanged the configuration differs from that of the run to resume
@@ -34,6 +35,10 @@ class DataProblem(InputError):
 
 class BaseModelProblem(InputError):
     """The base model is damaged, incomplete or not supported."""
+
+
+class EvalModelProblem(InputError):
+    """A model that measures samples is missing, damaged or of another kind."""
 
 
 class CodecProblem(InputError):

@@ -45,6 +45,10 @@ class LoopState:
     loss_sum: float = 0.0
     """over the steps since the last validation check, for the monitor `train/loss`"""
     loss_steps: int = 0
+    initial_scores: dict[str, float] | None = None
+    """what was measured on the samples of base model and recordings; None if nothing yet"""
+    unjudged_step: int | None = None
+    """the check that an interruption kept from its value: a resumed run makes up for it"""
     memory_tokens: int | None = None
     """the limit that memory has set on micro-batches so far; None if it has set none"""
     phase_seconds: dict[str, float] = field(default_factory=dict[str, float])
@@ -61,7 +65,7 @@ class LoopState:
     @classmethod
     def from_json(cls, content: dict[str, object]) -> LoopState:
         """The inverse of `to_json`; ignores unknown keys, which another version wrote."""
-        content = {"monitored": [], **content}
+        content = {"monitored": [], "initial_scores": None, "unjudged_step": None, **content}
         known = {key: content[key] for key in cls.__dataclass_fields__}
         progress = content["early_stopping"]
         if not isinstance(progress, dict):

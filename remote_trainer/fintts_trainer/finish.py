@@ -138,6 +138,9 @@ def result_of(training: Training, session: StoreSession, reason: StopReason) -> 
             f"the loss after step {state.step} is not finite; {last}; "
             "start a new run with a lower training.learning_rate"
         )
+    stopping = training.config.early_stopping
+    if message is None and stopping.watches_samples and state.early_stopping.checks == 0:
+        message = f"{stopping.monitor} was never measured, so no checkpoint is the best"
     return Result(
         run=job.run,
         launch=job.launch,

@@ -29,7 +29,7 @@ from fintts_trainer.session.session import StoreSession, log
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fintts_inputs.config import Change
+    from fintts_inputs.config_changes import Change
     from fintts_store.checkpoints.manifest import Manifest
     from fintts_store.layout import CommitName
     from fintts_trainer.processes.random_state import RandomState

@@ -11,6 +11,7 @@ from fintts_store.checkpoints.commit import CheckpointFacts
 from fintts_store.disk.durable import durable_directory
 from fintts_store.runs.records import Phase, Result, StopReason
 from fintts_store.runs.runs import read_result
+from fintts_trainer.check import check, judge_samples
 from fintts_trainer.data.prefetch import prefetched
 from fintts_trainer.finish import finish
 from fintts_trainer.machine.capacity import full_disk_explained
@@ -29,7 +30,6 @@ from fintts_trainer.setup import set_up
 from fintts_trainer.step import read_steps, take_step
 
 if TYPE_CHECKING:
-    from fintts_cost.training.early_stopping import EarlyStopping, Progress
     from fintts_trainer.reasons import Reason
     from fintts_trainer.session.job import Job
     from fintts_trainer.session.preemption import Preemption
@@ -73,6 +73,11 @@ def train_on(training: Training, preemption: Preemption) -> Reason:
     training.session.change_status(phase=Phase.TRAINING, step=state.step)
     saved_step, value = state.step, None
     begin_samples(training, preemption)
+    is_left_over = state.unjudged_step == state.step
+    if is_left_over:
+        value = judge_samples(training, preemption)
+        if state.unjudged_step is None:  # the verdict belongs to the checkpoint of this step
+            save(training, value, preemption)
     reason = reason_to_end(training, preemption)
     # A resumed run stores no position in the data: the step determines it.
     with prefetched(training.feed.steps(state.step, schedule.max_steps)) as steps:
@@ -80,12 +85,12 @@ def train_on(training: Training, preemption: Preemption) -> Reason:
             if not take_step(training, steps):
                 return StopReason.NAN_LOSS
             # once in a while: validate, which may stop the run early
-            value = validate(training) if schedule.is_validation(state.step) else None
+            value = check(training, preemption) if schedule.is_validation(state.step) else None
             # once in a while, and at a new best: save
             if is_worth_saving(training):
                 save(training, value, preemption)
                 saved_step = state.step
-            # once in a while: speak, so that a user can hear it
+            # once in a while: speak, so that a user can hear it, unless the check did
             speak_if_due(training, preemption)
             reason = reason_to_end(training, preemption)
     if not read_steps(training):
@@ -94,67 +99,6 @@ def train_on(training: Training, preemption: Preemption) -> Reason:
     if saved_step != state.step:
         save(training, value, preemption)
     return reason
-
-
-def validate(training: Training) -> float:
-    """Measures losses and accuracy on the held-out utterances; updates early stopping.
-
-    Returns the monitored value of this check.
-    """
-    session, state = training.session, training.state
-    session.change_status(phase=Phase.VALIDATING)
-    training.report_to_watchdog("validation")
-    with session.clock.spend("validation") as spent:
-        means = training.evaluate()
-    training.eta = training.eta.after_check(spent.seconds + training.speaking_seconds)
-    session.pace.checks.append(spent.seconds)
-    train_loss = state.loss_sum / state.loss_steps
-    state.loss_sum, state.loss_steps = 0.0, 0
-    monitored = {
-        "val/loss": means["loss"],
-        "val/top5_accuracy": means["top5_accuracy"],
-        "train/loss": train_loss,
-    }
-    value = monitored[training.config.early_stopping.monitor]
-    state.early_stopping = training.rule.check(state.early_stopping, state.step, value)
-    state.note_check(value)
-    log_check(training, means, train_loss, value)
-    return value
-
-
-def log_check(training: Training, means: dict[str, float], train_loss: float, value: float) -> None:
-    """Writes metrics, TensorBoard, heartbeat and log of one validation check."""
-    session, progress, step = training.session, training.state.early_stopping, training.state.step
-    session.add_metrics(step, "validation", {**means, "train_loss": train_loss})
-    training.world.accelerator.log({f"val/{name}": mean for name, mean in means.items()}, step)
-    training.forecast_stop()
-    session.change_status(
-        phase=Phase.TRAINING,
-        validation_value=value,
-        best_step=progress.best_step,
-        best_value=progress.best_value,
-        checks_without_improvement=progress.checks_without_improvement,
-        stop_forecast=training.stop_forecast(),
-    )
-    if isinstance(session, StoreSession) and progress.best_step == step:
-        monitor = training.config.early_stopping.monitor
-        session.notices.new_best(step, monitor, value, session.wall_clock.now())
-    heads = ", ".join(f"{head} {means[f'{head}_loss']:.4f}" for head in training.shape.choices)
-    session.log(
-        f"step {step}: validation loss {means['loss']:.4f} ({heads}), "
-        f"top-5 accuracy {means['top5_accuracy']:.3f}, "
-        f"training loss {train_loss:.4f}: {check_summary(training.rule, progress, step)}"
-    )
-
-
-def check_summary(rule: EarlyStopping, progress: Progress, step: int) -> str:
-    """The result of a validation check, as a phrase for the log."""
-    waiting = f"{progress.checks_without_improvement} of {rule.patience}"
-    if progress.best_step != step:
-        return f"no improvement, {waiting}"
-    if progress.checks_without_improvement == 0:
-        return "the best so far"
-    return f"the best so far, by no more than min_delta {rule.min_delta:g}, {waiting}"
 
 
 def is_worth_saving(training: Training) -> bool:

@@ -1,4 +1,4 @@
-"""The allowed names of files in a checkpoint, adapter, codec or base model: a closed list.
+"""The allowed names of files in a checkpoint or an input of a run: a closed list.
 
 Write access to the store must not allow placing files beside your code: Python would import a
 checkpoint's torch.py from the folder that it is pulled into. Reading a record and describing a
@@ -20,6 +20,17 @@ CODEC = frozenset(
     {"codec.pth", "firefly-gan-vq-fsq-8x1024-21hz-generator.pth", "codec_config.json"}
 )
 """of a codec that has files of its own"""
+SPEAKER_ENCODER, DNSMOS = "pretrained.pt", "sig_bak_ovr.onnx"
+EVAL_MODEL = frozenset(
+    {
+        *(SPEAKER_ENCODER, DNSMOS),
+        *("config.json", "generation_config.json"),
+        *("preprocessor_config.json", "processor_config.json"),
+        *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"),
+        *("added_tokens.json", "vocab.json", "merges.txt", "normalizer.json"),
+    }
+)
+"""of a model that measures samples, in addition to the weights of a speech recogniser"""
 LONGEST_NAME = 128
 """characters; file systems hold 255 bytes"""
 _WEIGHTS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\.safetensors(\.index\.json)?")
@@ -50,6 +61,11 @@ def odd_in_adapter(names: Iterable[str]) -> list[str]:
 def odd_in_codec(names: Iterable[str]) -> list[str]:
     """The names that are not allowed in a codec."""
     return [name for name in names if name not in CODEC]
+
+
+def odd_in_eval_model(names: Iterable[str]) -> list[str]:
+    """The names that are not allowed in a model that measures samples."""
+    return [name for name in names if name not in EVAL_MODEL and not is_weights_name(name)]
 
 
 def odd_in_base_model(names: Iterable[str]) -> list[str]:

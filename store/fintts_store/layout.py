@@ -4,6 +4,7 @@
     base_models/<digest>/<file>               a base model's folder, written once
     adapters/<digest>/<file>                  an initial adapter of runs, written once
     codecs/<digest>/<file>                    the codec of runs that speak samples, written once
+    eval_models/<digest>/<file>               a model that measures samples, written once
     runs/<run>/run.json                  512 KiB  what was requested; never changed
     runs/<run>/revisions/<number>.json   512 KiB  a changed configuration; the highest counts
     runs/<run>/status.json               512 KiB  heartbeat; overwritten
@@ -43,8 +44,8 @@ from datetime import UTC, datetime
 from fintts_store.errors import InvalidKey, InvalidRunName
 
 DATASETS, BASE_MODELS, ADAPTERS = "datasets/", "base_models/", "adapters/"
-CODECS = "codecs/"
-INPUTS = (DATASETS, BASE_MODELS, ADAPTERS, CODECS)
+CODECS, EVAL_MODELS = "codecs/", "eval_models/"
+INPUTS = (DATASETS, BASE_MODELS, ADAPTERS, CODECS, EVAL_MODELS)
 """prefixes of the inputs of runs"""
 RUNS = "runs/"
 PROBES = "probes/"
@@ -91,6 +92,11 @@ def adapter_prefix(digest: str) -> str:
 def codec_prefix(digest: str) -> str:
     """The prefix of a codec's files."""
     return f"{CODECS}{digest}/"
+
+
+def eval_model_prefix(digest: str) -> str:
+    """The prefix of the files of a model that measures samples."""
+    return f"{EVAL_MODELS}{digest}/"
 
 
 def input_place(key: str) -> str:

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from fintts_cli.launch.upload import describe_codec, upload_files
+from fintts_cli.launch.upload import describe_codec, describe_eval_model, upload_files
 from fintts_inputs.codec.find import find_codec
 from fintts_inputs.config import RunConfig
 from fintts_inputs.data.packing import pack_folder
+from fintts_inputs.eval_models import eval_model_files
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.disk.digest import sha256_of
@@ -24,6 +25,7 @@ from fintts_store.runs.records import (
     BaseModelRef,
     CodecRef,
     DatasetRef,
+    EvalModels,
     FileRef,
     PriceRef,
     RunRecord,
@@ -131,6 +133,7 @@ def start_run(
         ),
         prompt=prompt,
         codec=None if codec is None else _stored_codec(store, codec),
+        eval_models=_stored_eval_models(store, config),
         price=PriceRef(hourly_rate_usd=Decimal("1.20"), source="option"),
         deadline_at=now + deadline,
         estimate={},
@@ -146,3 +149,11 @@ def _stored_codec(store: DirectoryStore, folder: Path) -> CodecRef:
     assert found is not None
     upload_files(store, found, folder, "the codec", lambda _sentence: None)
     return found
+
+
+def _stored_eval_models(store: DirectoryStore, config: RunConfig) -> EvalModels:
+    models: EvalModels = {}
+    for kind, paths in eval_model_files(config.eval).items():
+        models[kind] = describe_eval_model(paths)
+        upload_files(store, models[kind], paths[0].parent, kind, lambda _sentence: None)
+    return models

@@ -5,7 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fintts_cli.commands.opening import open_workplace, read_sources, with_base_model
+from fintts_cli.commands.opening import (
+    open_workplace,
+    read_sources,
+    with_base_model,
+    with_recogniser,
+)
 from fintts_cli.commands.options import (
     Budget,
     Gpus,
@@ -66,6 +71,7 @@ def doctor(
     found = read_sources(terminal, options, None)
     if not show_settings:
         found = with_base_model(terminal, found, may_download=False)
+        found = with_recogniser(terminal, found, may_download=False)
         _examine(terminal, Doctor(open_workplace, found, datetime.now(UTC), tries_notify=notify))
         return
     if json:

@@ -13,7 +13,7 @@ from fintts_cli.places import LOCAL, cloud_of
 from fintts_cli.prices.snapshot import Snapshot
 from fintts_cli.prices.source import FirstToKnow
 from fintts_cli.runs.journal import Journal
-from fintts_cli.settings.hub_model import HubModel
+from fintts_cli.settings.hub_model import SCHEME, HubModel, parse
 from fintts_cli.settings.read import read_settings
 from fintts_cli.workplace import Workplace
 
@@ -137,3 +137,27 @@ def with_base_model(terminal: Terminal, found: ReadSettings, *, may_download: bo
     if folder is None:
         return found
     return replace(found, settings=found.settings.model_copy(update={"base_model": folder}))
+
+
+def with_recogniser(terminal: Terminal, found: ReadSettings, *, may_download: bool) -> ReadSettings:
+    """The same settings, with a speech recogniser on Hugging Face replaced by its folder here.
+
+    Raises:
+        ConfigError: it cannot be downloaded.
+    """
+    settings = found.settings
+    named = settings.eval.asr
+    if named is None or not named.startswith(SCHEME) or not settings.samples.is_on:
+        return found
+    from fintts_cli import hub  # its library takes as long as all else
+
+    model = parse(named)
+    folder = (
+        hub.download_recogniser(model, terminal.say, shows_progress=terminal.is_live)
+        if may_download
+        else hub.cached_recogniser(model)
+    )
+    if folder is None:
+        return found
+    measured = settings.eval.model_copy(update={"asr": str(folder)})
+    return replace(found, settings=settings.model_copy(update={"eval": measured}))

@@ -3,7 +3,13 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from fintts_cli.commands.opening import open_state, open_workplace, read_sources, with_base_model
+from fintts_cli.commands.opening import (
+    open_state,
+    open_workplace,
+    read_sources,
+    with_base_model,
+    with_recogniser,
+)
 from fintts_cli.commands.options import (
     BatchSize,
     CheckpointEvery,
@@ -27,7 +33,7 @@ from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.launch import record as run_record
 from fintts_cli.launch import resume, upload
 from fintts_cli.launch.tracker_keys import require_tracker_keys
-from fintts_cli.local_trainer import require_trainer, run_trainer
+from fintts_cli.local_trainer import require_eval, require_trainer, run_trainer
 from fintts_cli.places import LOCAL
 from fintts_cli.runs.clock import refuse_wrong_clock
 from fintts_cli.runs.earlier_launches import so_far
@@ -101,7 +107,10 @@ def train(
     open_state(terminal)
     found = read_sources(terminal, keyed(options), config)
     found = with_base_model(terminal, found, may_download=True)
+    found = with_recogniser(terminal, found, may_download=True)
     require_trainer()
+    if found.settings.samples.is_on and found.settings.eval.kinds:
+        require_eval()
     require_tracker_keys(found.settings)
     runs = here.store_of(found.settings)
     with naming_origins(found):

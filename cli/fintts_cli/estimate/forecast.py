@@ -57,8 +57,8 @@ class KnownFigures:
     shape: ModelShape | None
     measured: MeasuredPace | None
     price: Price
-    codec_bytes: int = 0
-    """of the codec beside the model, in a run that speaks"""
+    speaking_bytes: int = 0
+    """of the codec beside the model and of what measures, in a run that speaks"""
 
     @property
     def is_local(self) -> bool:
@@ -237,7 +237,7 @@ def _memory(known: KnownFigures, shape: ModelShape) -> MemoryModel:
     fast = sum(rows * stack.dim * stack.layers for stack in shape.stacks[1:])
     logits = 4 * workload.frames * shape.vocab_size + 4 * rows * shape.code_choices
     return MemoryModel(
-        weights_bytes=2 * shape.parameters + known.codec_bytes,
+        weights_bytes=2 * shape.parameters + known.speaking_bytes,
         adapter_bytes=adapter,
         gradient_bytes=adapter,
         optimizer_bytes=2 * adapter,

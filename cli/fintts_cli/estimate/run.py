@@ -103,7 +103,7 @@ def estimate_run(
         shape=shape,
         measured=pace_before(here, settings, inputs),
         price=price,
-        codec_bytes=inputs.codec_bytes if settings.samples.is_on else 0,
+        speaking_bytes=inputs.speaking_bytes(settings),
     )
     notes = (*_notes(inputs), *stop_note(settings, found.origins))
     made = estimate(estimate_input(known))

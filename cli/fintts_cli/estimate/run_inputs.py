@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 CODEC_FILES = CODEC - {"codec_config.json"}
 CODEC_BYTES = 1_870_857_736
 """of OpenAudio S1's, in float32"""
+RECOGNISER_BYTES = 3_087_000_000
+"""of Whisper large v3's 1.54 billion parameters, in float16"""
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,17 @@ class RunInputs:
         here = self.base_model if isinstance(self.base_model, Path) else None
         files = [] if here is None else [here / name for name in CODEC_FILES]
         return max((each.stat().st_size for each in files if each.is_file()), default=CODEC_BYTES)
+
+    def speaking_bytes(self, settings: Settings) -> int:
+        """Of what a run that speaks has in the GPU's memory besides: its codec, and a speech
+        recogniser, which counts as the largest Whisper if it is not here."""
+        if not settings.samples.is_on:
+            return 0
+        recogniser = 0
+        if (asr := settings.eval.asr) is not None:
+            weights = Path(asr).glob("*.safetensors")
+            recogniser = sum(path.stat().st_size for path in weights) or RECOGNISER_BYTES
+        return self.codec_bytes + recogniser
 
     @cached_property
     def past_runs(self) -> list[PastRun]:

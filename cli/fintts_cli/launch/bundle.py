@@ -32,7 +32,9 @@ LAPTOP_ONLY = (
 )
 """Parts of these packages that only a laptop needs: recordings are encoded before a launch, and
 `fintts speak` runs here."""
-INSTANCE_FILES = ("requirements.in", "requirements.txt", "check_requirements.py")
+PINS, LOCK, CHECK = "requirements.in", "requirements.txt", "check_requirements.py"
+EVAL_PINS, EVAL_LOCK = "eval.in", "requirements-eval.txt"
+"""the packages that a run needs besides, if it measures samples; and the lock of all"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,16 @@ class Bundle:
     digest: str
 
 
-def write_bundle(target: Path) -> Bundle:
+def write_bundle(target: Path, *, measures: bool = False) -> Bundle:
     """Writes the bundle into a folder that is new or empty.
+
+    Args:
+        measures: whether the run measures its samples, which needs more packages.
 
     Raises:
         UsageProblem: the folder holds something, or cannot be written.
     """
-    sources = dict(sorted(_sources()))
+    sources = dict(sorted(_sources(measures=measures)))
     try:
         target.mkdir(parents=True, exist_ok=True)
         if any(target.iterdir()):
@@ -66,7 +71,7 @@ def write_bundle(target: Path) -> Bundle:
     return Bundle(target, _digest(sources))
 
 
-def _sources() -> Iterator[tuple[str, bytes]]:
+def _sources(*, measures: bool) -> Iterator[tuple[str, bytes]]:
     """The names in the bundle, with their bytes."""
     for package in PACKAGES:
         folder = _folder_of(package)
@@ -74,8 +79,14 @@ def _sources() -> Iterator[tuple[str, bytes]]:
             name = path.relative_to(folder.parent)
             if path.is_file() and not _stays_here(name):
                 yield name.as_posix(), path.read_bytes()
-    for file in INSTANCE_FILES:
-        yield file, files("fintts_templates").joinpath("instance", file).read_bytes()
+    pins = _instance_file(PINS) + (_instance_file(EVAL_PINS) if measures else b"")
+    yield PINS, pins
+    yield LOCK, _instance_file(EVAL_LOCK if measures else LOCK)
+    yield CHECK, _instance_file(CHECK)
+
+
+def _instance_file(name: str) -> bytes:
+    return files("fintts_templates").joinpath("instance", name).read_bytes()
 
 
 def _folder_of(package: str) -> Path:

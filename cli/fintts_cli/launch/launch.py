@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from fintts_cli.settings.model import Settings
     from fintts_cost.estimate.extras import Extras
     from fintts_cost.plan.launch import LaunchPlan
-    from fintts_inputs.config import Change, RunConfig
+    from fintts_inputs.config import RunConfig
+    from fintts_inputs.config_changes import Change
     from fintts_store.runs.records import RunRecord
     from fintts_store.store import Store
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from fintts_cli.settings.read import ReadSettings
     from fintts_cli.workplace import Workplace
-    from fintts_inputs.config import Change
+    from fintts_inputs.config_changes import Change
 
 
 def prepare(here: Workplace, found: ReadSettings, now: datetime, *, force: bool = False) -> Launch:

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from fintts_cli.launch.upload import Inputs
     from fintts_cost.money import Price
     from fintts_cost.plan.candidate import Terms
-    from fintts_inputs.config import Change, RunConfig
+    from fintts_inputs.config import RunConfig
+    from fintts_inputs.config_changes import Change
     from fintts_store.store import Store
 from fintts_cli.launch.resume import ANOTHER_NAME
 
@@ -118,6 +119,7 @@ def begin(
         prompt=inputs.prompt.name,
         initial_adapter=inputs.initial_adapter,
         codec=inputs.codec,
+        eval_models=inputs.eval_models,
         price=_frozen(terms.price),
         budget_usd=terms.budget_usd,
         deadline_at=terms.deadline_at,

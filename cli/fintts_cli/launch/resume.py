@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fintts_cli.launch.upload import Inputs
     from fintts_cli.runs.instances.at_work import AtWork
     from fintts_cli.runs.status.view import RunView
-    from fintts_inputs.config import Change
+    from fintts_inputs.config_changes import Change
     from fintts_store.runs.ledger import Gone, Up
     from fintts_store.runs.records import AdapterRef, Result
     from fintts_store.store import Store
@@ -148,8 +148,8 @@ def refuse_other_inputs(record: RunRecord, inputs: Inputs) -> None:
     """Applies the same rule to the input folders: their paths may change, their content may not.
 
     Raises:
-        UsageProblem: data, base model, initial adapter or codec differ from those that the run
-            started with.
+        UsageProblem: data, base model, adapter, codec or models that measure differ from those
+            that the run started with.
     """
     data_differ = record.dataset.sha256 != inputs.dataset.sha256
     model_differs = record.base_model.digest != inputs.base_model.digest
@@ -159,7 +159,12 @@ def refuse_other_inputs(record: RunRecord, inputs: Inputs) -> None:
     adapter = ["initial_adapter: its weights"] if adapter_differs else []
     codec_differs = inputs.codec is not None and inputs.codec != record.codec
     codec = ["samples: the codec that the run started with, or without"] if codec_differs else []
-    others = data + model + adapter + codec
+    measuring = [
+        f"eval.{kind}: the model that the run started with, or without"
+        for kind, one in inputs.eval_models.items()
+        if record.eval_models.get(kind) != one
+    ]
+    others = data + model + adapter + codec + measuring
     if others:
         raise UsageProblem(
             f"run {record.run} started with another configuration: {'; '.join(others)}",

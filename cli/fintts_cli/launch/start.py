@@ -57,7 +57,8 @@ def start(here: Workplace, launch: Launch, infra: Infra, tell: Callable[[str], N
     inputs = upload.upload_inputs(launch.store, launch.inputs, tell, launch.resumes)
     try:
         shutil.rmtree(launch.bundle, ignore_errors=True)
-        bundle = write_bundle(launch.bundle)
+        measures = bool(inputs.eval_models or (launch.resumes and launch.resumes.eval_models))
+        bundle = write_bundle(launch.bundle, measures=measures)
         me = here.laptop(make=True)
         asked = replace(launch, asked_at=datetime.now(UTC), me=me)
         _start(asked, inputs, bundle, infra, here.journal)

@@ -1,10 +1,10 @@
 """Uploads a run's inputs to the store, each once: the packed data set, the base model, the initial
-adapter, and the codec of a run that speaks samples."""
+adapter, and for a run that speaks samples the codec and the models that measure them."""
 
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from fintts_inputs.codec.config import CODEC_CONFIG
 from fintts_inputs.codec.find import find_codec_for
 from fintts_inputs.data.check import check_folder
 from fintts_inputs.data.packing import pack_report
+from fintts_inputs.eval_models import eval_model_files
 from fintts_inputs.file_refs import digest_of, file_ref
 from fintts_store import layout
 from fintts_store.runs.records import (
@@ -24,20 +25,28 @@ from fintts_store.runs.records import (
     BaseModelRef,
     CodecRef,
     DatasetRef,
+    EvalModelRef,
+    EvalModels,
     RunRecord,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from fintts_inputs.base_model.open import BaseModelFolder
     from fintts_inputs.codec.find import CodecFile
-    from fintts_inputs.config import RunConfig
+    from fintts_inputs.config import EvalKind, RunConfig
     from fintts_inputs.data.check import DataReport
     from fintts_inputs.prompts import Prompt
     from fintts_store.store import Store
 
 
+NAMES = {
+    "asr": "the speech recogniser",
+    "speaker_encoder": "the speaker encoder",
+    "dnsmos": "DNSMOS",
+}
+"""of the models that measure samples"""
 WITHOUT_SAMPLES = "leave out `samples`, and the run speaks nothing"
 """what a launch advises where there is no codec"""
 AS_WRITTEN = (
@@ -112,9 +121,15 @@ def describe_codec(codec: CodecFile) -> CodecRef | None:
     return CodecRef(prefix=layout.codec_prefix(digest_of(files)), files=files)
 
 
+def describe_eval_model(paths: Iterable[Path]) -> EvalModelRef:
+    """The files of a model that measures samples."""
+    files = tuple(file_ref(path) for path in paths)
+    return EvalModelRef(prefix=layout.eval_model_prefix(digest_of(files)), files=files)
+
+
 def upload_files(
     store: Store,
-    reference: BaseModelRef | AdapterRef | CodecRef,
+    reference: BaseModelRef | AdapterRef | CodecRef | EvalModelRef,
     folder: Path,
     what: str,
     tell: Callable[[str], None],
@@ -152,12 +167,14 @@ class Inputs:
     """the prompt that the base model is served with and a new run is trained with"""
     initial_adapter: AdapterRef | None = None
     codec: CodecRef | None = None
+    eval_models: EvalModels = field(default_factory=EvalModels)
 
     @property
     def keys(self) -> list[str]:
         """Their keys; prefixes end with `/`."""
         optional = [one.prefix for one in (self.initial_adapter, self.codec) if one is not None]
-        return [self.dataset.key, self.base_model.prefix, *optional]
+        measuring = [one.prefix for one in self.eval_models.values()]
+        return [self.dataset.key, self.base_model.prefix, *optional, *measuring]
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,11 +186,15 @@ class CheckedInputs:
     data: DataReport
     codec: CodecFile | None = None
     """of a run that speaks samples"""
+    eval_models: Mapping[EvalKind, tuple[Path, ...]] = field(
+        default_factory=dict["EvalKind", "tuple[Path, ...]"]
+    )
+    """the files of what measures them"""
 
 
 def check_inputs(config: RunConfig) -> CheckedInputs:
-    """Opens base model, initial adapter, data and, if the run speaks, the codec, before the store
-    is used.
+    """Opens base model, initial adapter, data and, if the run speaks, the codec and the models that
+    measure, before the store is used.
 
     Raises:
         CliError, TrainerError: one of them cannot be used for training.
@@ -183,9 +204,10 @@ def check_inputs(config: RunConfig) -> CheckedInputs:
     codec = None
     if config.samples.is_on:
         codec = find_codec_for(base_model.shape, config.base_model, WITHOUT_SAMPLES)
+    eval_models = eval_model_files(config.eval) if config.samples.is_on else {}
     report = check_folder(config.data, base_model.shape)
     report.refuse_problems()
-    return CheckedInputs(config, base_model, report, codec)
+    return CheckedInputs(config, base_model, report, codec, eval_models)
 
 
 def upload_inputs(
@@ -194,7 +216,7 @@ def upload_inputs(
     tell: Callable[[str], None],
     record: RunRecord | None = None,
 ) -> Inputs:
-    """Uploads data set, base model, initial adapter and codec to the store, each once.
+    """Uploads data set, base model and the other inputs to the store, each once.
 
     Args:
         record: the run's record, if it already exists.
@@ -217,4 +239,8 @@ def upload_inputs(
     codec = None if checked.codec is None else describe_codec(checked.codec)
     if codec is not None:
         upload_files(store, codec, config.base_model, "the codec", tell)
-    return Inputs(dataset, base_model, checked.base_model.shape.prompt, adapter, codec)
+    models: EvalModels = {}
+    for kind, paths in checked.eval_models.items():
+        models[kind] = describe_eval_model(paths)
+        upload_files(store, models[kind], paths[0].parent, NAMES[kind], tell)
+    return Inputs(dataset, base_model, checked.base_model.shape.prompt, adapter, codec, models)

@@ -13,6 +13,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cli.errors import UsageProblem
+from fintts_inputs.config import MEASURED_BY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,8 +22,16 @@ if TYPE_CHECKING:
 
 TRIAL_STEPS = 10
 """the default warm-up: a run this short is a trial"""
-LARGEST_GAIN = {"val/loss": 20.0, "train/loss": 20.0, "val/top5_accuracy": 1.0}
-"""a monitored value cannot improve by more: a loss starts near ln(vocabulary), 12 for 155,776"""
+LARGEST_GAIN = {
+    "val/loss": 20.0,
+    "train/loss": 20.0,
+    "val/top5_accuracy": 1.0,
+    "eval/cer": 20.0,
+    "eval/similarity": 1.0,
+    "eval/dnsmos": 4.0,
+}
+"""a monitored value cannot improve by more: a loss starts near ln(vocabulary), 12 for 155,776, and
+a voice that goes on after its sentence has a CER beyond 1"""
 HIGH_RATE, ABSURD_RATE = 0.1, 1.0
 """for Adam; LoRA uses 1e-5 to 1e-3 (Hu et al. 2021)"""
 LEAST_MOVE = 1e-6
@@ -34,6 +43,8 @@ HIGH_DROPOUT = 0.9
 HIGH_SCALE = 100.0
 MANY_EPOCHS = 1_000
 HALF = 0.5
+MOST_MEASURED_SECONDS = 30.0
+"""of a sample: Whisper hears no more"""
 
 
 class Facts(NamedTuple):
@@ -82,6 +93,23 @@ class Facts(NamedTuple):
         training = self.settings.training
         step = training.batch_size * training.gradient_accumulation
         return self.max_steps * step / self.samples if self.samples else 0.0
+
+    @property
+    def measured_by(self) -> str:
+        """The setting that names the model for the monitored value; empty for another monitor."""
+        kind = MEASURED_BY.get(self.settings.early_stopping.monitor)
+        return "" if kind is None else f"eval.{kind}"
+
+    @property
+    def measuring(self) -> str:
+        """The settings that name a model which measures."""
+        return ", ".join(f"eval.{kind}" for kind in self.settings.eval.kinds)
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether samples are spoken and measured for the monitored value."""
+        kind = MEASURED_BY.get(self.settings.early_stopping.monitor)
+        return self.settings.samples.is_on and kind in self.settings.eval.kinds
 
     @property
     def loses_best(self) -> bool:
@@ -162,6 +190,39 @@ RULES: tuple[Rule, ...] = (
         "early_stopping.min_delta is {e.min_delta:g}, and {e.monitor} never improves that "
         "much, so the run would stop as soon as its patience allows",
         "0 counts every improvement; 0.01 is a large one",
+    ),
+    Rule(
+        "a monitor without its model",
+        True,
+        lambda f: f.settings.early_stopping.watches_samples and not f.is_measured,
+        "early_stopping.monitor is {e.monitor}, which is measured on samples with {f.measured_by}",
+        "set samples.held_out, and the model in `eval`",
+    ),
+    Rule(
+        "a monitor without a value at each check",
+        True,
+        lambda f: f.settings.early_stopping.watches_samples and f.settings.samples.every > 1,
+        "early_stopping.monitor is {e.monitor}, but samples.every is {p.every:,}: the checks "
+        "between two samples have no value",
+        "set samples.every to 1, and validation.every as often as the run shall speak",
+    ),
+    Rule(
+        "a sample that is too long to measure",
+        True,
+        lambda f: (
+            f.settings.samples.is_on
+            and bool(f.settings.eval.kinds)
+            and f.settings.samples.max_seconds > MOST_MEASURED_SECONDS
+        ),
+        "samples.max_seconds is {p.max_seconds:g}, and `eval` measures at most 30 seconds",
+        "set samples.max_seconds to at most 30",
+    ),
+    Rule(
+        "a model that measures nothing",
+        False,
+        lambda f: bool(f.settings.eval.kinds) and not f.settings.samples.is_on,
+        "{f.measuring} would measure samples, but the run speaks none",
+        "set samples.held_out or samples.texts",
     ),
     Rule(
         "no check",
@@ -298,4 +359,5 @@ def in_words(rule: Rule, facts: Facts) -> str:
         e=one.early_stopping,
         c=one.checkpoints,
         l=one.lora,
+        p=one.samples,
     )

@@ -47,7 +47,15 @@ LONGEST_WORD = 100
 """in characters: only this much of a word is compared with the known words"""
 
 
-PATH_KEYS = frozenset({"data", "base_model", "initial_adapter", "store"})
+PATH_KEYS = frozenset({"data", "base_model", "initial_adapter", "store"}) | {
+    "eval.asr",
+    "eval.speaker_encoder",
+    "eval.dnsmos",
+}
+
+
+HUB_KEYS = frozenset({"base_model", "eval.asr"})
+"""may also be ids on Hugging Face"""
 
 
 def variable_name(key: str) -> str:
@@ -178,7 +186,7 @@ def _anchored(key: str, value: object, folder: Path) -> object:
         return as_seen_from(folder, str(value))
     if "://" in str(value):
         return value
-    if key == "base_model" and looks_like_id(str(value)) and not (folder / value).exists():
+    if key in HUB_KEYS and looks_like_id(str(value)) and not (folder / value).exists():
         return f"{SCHEME}{value}"
     try:
         path = Path(value).expanduser()

@@ -52,8 +52,8 @@ validation:
 # Ends the run after `patience` validation checks in a row without improvement.
 early_stopping:
   enabled: true
-  monitor: val/loss           # val/loss | train/loss | val/top5_accuracy
-  mode: min                   # min | max
+  monitor: val/loss           # val/loss | train/loss | val/top5_accuracy, or one of `eval`
+  mode: min                   # max for val/top5_accuracy, eval/similarity and eval/dnsmos
   patience: 5                 # checks, not steps
   min_delta: 0.0              # an improvement must be larger than this
 
@@ -71,6 +71,14 @@ samples:
   max_seconds: 15.0           # a sample without an end is cut
   seconds_a_check: 30.0       # at most, for all samples of a check; the estimate counts this
   seed: 0
+
+# What is measured on the samples, each with a model that you name. `early_stopping.monitor` may be
+# any of them; it then needs samples.every: 1.
+eval:
+#   asr: openai/whisper-small    # a folder, or an id on Hugging Face: eval/cer
+  language: fi                # of the sentences, as Whisper names it
+#   speaker_encoder: eval-models/resemblyzer/pretrained.pt    # eval/similarity
+#   dnsmos: eval-models/speechmos/dnsmos_models/sig_bak_ovr.onnx    # eval/dnsmos
 
 # After 20 measured steps the run forecasts whether its deadline comes too soon, and says so.
 replan:

@@ -7,7 +7,7 @@ import wave
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fintts_cli.runs.status.checks import VALUE_OF, points_of, stopping_config
+from fintts_cli.runs.status.checks import PLACE_OF, points_of, stopping_config
 from fintts_cli.speech.samples import NO_WAV, Row, SamplesRecord
 from fintts_store.disk.durable import write_file
 from fintts_store.errors import InvalidRecord, KeyNotFound
@@ -92,7 +92,7 @@ def _rows(store: Store, samples: Samples, here: dict[tuple[Speaker, int], Path])
     run, numbers = samples.sentences.run, range(1, len(samples.sentences.texts) + 1)
     stopping = stopping_config(read_run(store, run))
     rows = read_metrics(store, run).rows
-    values = dict(points_of(rows, "validation", VALUE_OF[stopping.monitor]))
+    values = dict(points_of(rows, *PLACE_OF[stopping.monitor]))
     pick = max if stopping.mode == "max" else min
     checked = {step: value for step, value in values.items() if step > 0}
     best = pick(checked, key=lambda step: checked[step]) if checked else None

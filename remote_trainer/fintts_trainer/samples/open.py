@@ -21,9 +21,10 @@ from fintts_trainer.session.job import fetch_codec
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-    from fintts_trainer.codecs.base import Wave
+    from fintts_trainer.codecs.base import Codec, Wave
     from fintts_trainer.families.base import BaseModel
     from fintts_trainer.processes.world import World
+    from fintts_trainer.scoring.scorer import Scorer
     from fintts_trainer.session.session import StoreSession
 
 
@@ -63,4 +64,25 @@ def open_samples(
 
     speaker = SampleSpeaker(base, codec, sentences, config)
     outbox = Outbox(session.job.store, session.log)
-    return Samples(speaker, spoken, outbox, session.log, show, is_compiled=is_compiled)
+    return Samples(
+        speaker,
+        spoken,
+        outbox,
+        session.log,
+        show,
+        is_compiled=is_compiled,
+        scorer=_scorer(session, codec, world.device),
+    )
+
+
+def _scorer(session: StoreSession, codec: Codec, device: torch.device) -> Scorer | None:
+    """What measures the samples; None if the run has no model for that."""
+    if not session.record.eval_models:
+        return None
+    from fintts_trainer.scoring.open import open_scorer  # only such a run has its packages
+
+    try:
+        return open_scorer(session, codec, device)
+    except (InputError, StoreError) as error:
+        session.log(f"the samples are not measured: {error.message}")
+        return None

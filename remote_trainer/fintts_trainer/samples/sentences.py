@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from fintts_inputs.config import RunConfig
     from fintts_store.runs.records import RunRecord
-    from fintts_trainer.codecs.base import Codes
+    from fintts_trainer.codecs.base import Codes, Wave
     from fintts_trainer.session.job import Job
 
 
@@ -26,6 +26,13 @@ class Sentence:
 
     text: str
     recording: Codes | None = None
+
+
+class Spoken(NamedTuple):
+    """A text, and its sound at the codec's rate."""
+
+    text: str
+    wave: Wave
 
 
 def sentences_of(

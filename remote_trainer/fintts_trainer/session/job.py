@@ -20,6 +20,7 @@ from fintts_trainer.errors import NoRun
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from fintts_inputs.config import EvalKind
     from fintts_inputs.trackers import Tracker
     from fintts_store.runs.records import FileRef, RunRecord
     from fintts_store.store import Store
@@ -144,6 +145,19 @@ def fetch_codec(job: Job, record: RunRecord, on_bytes: Callable[[int], None]) ->
         return job.workspace / "base_model"
     folder = job.workspace / "codec"
     _fetch_files(job.store, record.codec.prefix, record.codec.files, folder, on_bytes)
+    return folder
+
+
+def fetch_eval_model(
+    job: Job, record: RunRecord, kind: EvalKind, on_bytes: Callable[[int], None]
+) -> Path | None:
+    """Fetches and verifies a model that measures samples; returns its folder, or None if the run
+    has none of this kind."""
+    model = record.eval_models.get(kind)
+    if model is None:
+        return None
+    folder = job.workspace / "eval_models" / kind
+    _fetch_files(job.store, model.prefix, model.files, folder, on_bytes)
     return folder
 
 

@@ -13,8 +13,8 @@ from fintts_store.runs.records import MetricRow
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
-    from typing import Literal
 
+    from fintts_store.runs.records import MetricKind
     from fintts_store.store import Store
 
 ROWS_A_PART = 2000
@@ -35,9 +35,7 @@ class Metrics:
     _parts: int = 0
     _flushing: threading.Lock = field(default_factory=threading.Lock)
 
-    def add(
-        self, step: int, kind: Literal["train", "validation"], values: dict[str, float]
-    ) -> None:
+    def add(self, step: int, kind: MetricKind, values: dict[str, float]) -> None:
         """Keeps a row until the next `flush`."""
         self._rows.append(MetricRow(step=step, kind=kind, values=values, at=datetime.now(UTC)))
 

@@ -41,11 +41,10 @@ from fintts_trainer.session.wall_clock import WallClock, wall_clock_of
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import Literal
 
     from fintts_store.checkpoints.manifest import Manifest
     from fintts_store.errors import StoreError
-    from fintts_store.runs.records import RunRecord
+    from fintts_store.runs.records import MetricKind, RunRecord
     from fintts_trainer.machine.local_gpus import LocalGpus
     from fintts_trainer.processes.progress import ProgressFile
     from fintts_trainer.session.job import Job
@@ -71,9 +70,7 @@ class Session:
     def change_status(self, **fields: object) -> None:
         """Replaces fields of status.json."""
 
-    def add_metrics(
-        self, step: int, kind: Literal["train", "validation"], values: dict[str, float]
-    ) -> None:
+    def add_metrics(self, step: int, kind: MetricKind, values: dict[str, float]) -> None:
         """Adds a row of metrics."""
 
     def reason_to_end(self, *, has_check: bool) -> StopReason | None:
@@ -127,9 +124,7 @@ class StoreSession(Session):
         """Replaces fields of status.json."""
         self.heartbeat.change(**fields)
 
-    def add_metrics(
-        self, step: int, kind: Literal["train", "validation"], values: dict[str, float]
-    ) -> None:
+    def add_metrics(self, step: int, kind: MetricKind, values: dict[str, float]) -> None:
         """Adds a row of metrics."""
         self.metrics.add(step, kind, values)
 

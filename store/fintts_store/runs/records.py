@@ -127,6 +127,16 @@ class CodecRef(Record):
     files: Annotated[Files, _none_odd(file_names.odd_in_codec, "a codec")]
 
 
+class EvalModelRef(Record):
+    """A model that measures samples."""
+
+    prefix: Annotated[str, below(layout.EVAL_MODELS, "/")]
+    files: Annotated[Files, _none_odd(file_names.odd_in_eval_model, "a model that measures")]
+
+
+EvalModels = dict[Literal["asr", "speaker_encoder", "dnsmos"], EvalModelRef]
+
+
 class PriceRef(Record):
     """The price that the estimate used, frozen."""
 
@@ -156,6 +166,8 @@ class RunRecord(OfRun):
     """used in training; None in runs that did not record it"""
     initial_adapter: AdapterRef | None = None
     codec: CodecRef | None = None
+    eval_models: EvalModels = Field(default_factory=EvalModels)
+    """measure what the run speaks"""
     price: PriceRef
     budget_usd: Usd | None = None
     deadline_at: Moment
@@ -328,14 +340,17 @@ class Result(OfRun):
     message: Message | None = None
 
 
+MetricKind = Literal["train", "validation", "eval"]
+
+
 class MetricRow(Record):
-    """Numbers of one step or one validation check."""
+    """Numbers of one step, of one validation check, or of the samples of one check."""
 
     # A loss can be NaN, which JSON has no number for and which must be kept.
     model_config = ConfigDict(ser_json_inf_nan="strings")
 
     step: Step
-    kind: Literal["train", "validation"]
+    kind: MetricKind
     values: Annotated[dict[Name, float], Field(max_length=limits.ROW_VALUES)]
     at: Moment
 

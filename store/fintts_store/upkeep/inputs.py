@@ -1,5 +1,5 @@
-"""The inputs of runs (data sets, base models, adapters, codecs): which are complete, and which are
-unused.
+"""The inputs of runs (data sets, base models, adapters, codecs, models that measure): which are
+complete, and which are unused.
 
 An input lies under the digest of its content, and many runs may share it. This module reads no
 file: names and sizes come from one listing of each kind, however many runs there are.
@@ -11,7 +11,13 @@ from dataclasses import dataclass
 
 from fintts_store import layout
 from fintts_store.errors import InvalidRecord, KeyNotFound
-from fintts_store.runs.records import AdapterRef, BaseModelRef, CodecRef, RunRecord
+from fintts_store.runs.records import (
+    AdapterRef,
+    BaseModelRef,
+    CodecRef,
+    EvalModelRef,
+    RunRecord,
+)
 from fintts_store.runs.runs import list_runs, read_run
 from fintts_store.store import Store
 from fintts_store.upkeep.faults import Fault, Kind
@@ -35,7 +41,7 @@ class InputFile:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """A data set, base model, adapter or codec, with the runs that read it, sorted."""
+    """A data set, base model or another input, with the runs that read it, sorted."""
 
     place: str
     """the key; a folder's ends with `/`"""
@@ -80,9 +86,13 @@ def _named_by(record: RunRecord) -> Iterator[tuple[str, tuple[InputFile, ...]]]:
         yield record.initial_adapter.prefix, _files_of(record.initial_adapter)
     if record.codec is not None:
         yield record.codec.prefix, _files_of(record.codec)
+    for model in record.eval_models.values():
+        yield model.prefix, _files_of(model)
 
 
-def _files_of(reference: BaseModelRef | AdapterRef | CodecRef) -> tuple[InputFile, ...]:
+def _files_of(
+    reference: BaseModelRef | AdapterRef | CodecRef | EvalModelRef,
+) -> tuple[InputFile, ...]:
     return tuple(
         InputFile(reference.prefix + file.name, file.size_bytes, file.sha256)
         for file in reference.files

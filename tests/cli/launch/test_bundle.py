@@ -38,6 +38,8 @@ print("all imported")
 """
 
 
+MEASURING = ("fintts_trainer/scoring", "fintts_inputs/text")
+NEEDED_TO_MEASURE = ("jiwer", "num2words", "onnxruntime", "soxr")
 SEND = """
 import sys, pathlib
 from fintts_cli.launch import bundle
@@ -171,12 +173,32 @@ def third_party_imports(source: Path) -> set[str]:
 
 
 def test_everything_that_it_imports_is_pinned(bundle: Path) -> None:
-    pins = read_pins(bundle / "requirements.in")
-    imported = {name for path in bundle.rglob("*.py") for name in third_party_imports(path)}
+    sources = set(bundle.rglob("*.py"))
+    measuring = {path for part in MEASURING for path in (bundle / part).rglob("*.py")}
+    assert len(measuring) > 5
+    imported = {name for path in sources - measuring for name in third_party_imports(path)}
     assert {"torch", "pydantic", "numpy"} <= imported
+    assert unpinned(imported, read_pins(bundle / "requirements.in")) == set()
+    write_bundle(bundle.parent / "measuring", measures=True)
+    pins = read_pins(bundle.parent / "measuring" / "requirements.in")
+    besides = {name for path in measuring for name in third_party_imports(path)}
+    assert unpinned(imported | besides, pins) == set()
+    assert unpinned(besides, read_pins(bundle / "requirements.in")) == set(NEEDED_TO_MEASURE)
+
+
+def unpinned(imported: set[str], pins: dict[str, str]) -> set[str]:
     providers = packages_distributions()
-    unpinned = {name for name in imported if not pins.keys() & set(providers.get(name, ()))}
-    assert unpinned == set()
+    return {name for name in imported if not pins.keys() & set(providers.get(name, ()))}
+
+
+def test_a_run_that_measures_nothing_needs_no_package_for_it(bundle: Path) -> None:
+    without = f"import sys; sys.modules.update(dict.fromkeys({NEEDED_TO_MEASURE!r}))"
+    run = on_instance(
+        bundle, "-c", f"{without}; import fintts_trainer.__main__, fintts_trainer.train"
+    )
+    assert run.returncode == 0, run.stderr
+    measuring = on_instance(bundle, "-c", f"{without}; import fintts_trainer.scoring.open")
+    assert measuring.returncode != 0
 
 
 def test_every_module_imports_from_the_bundle_alone(bundle: Path) -> None:
@@ -227,6 +249,7 @@ def test_the_pins_are_those_of_the_constraints(bundle: Path) -> None:
     pins = read_pins(bundle / "requirements.in")
     assert pins
     assert pins.items() <= constraints.items()
+    assert read_pins(INSTANCE / "eval.in").items() <= constraints.items()
 
 
 # --- the lock -------------------------------------------------------------------------------------
@@ -244,9 +267,20 @@ LINUX = {
 OUTDATED = "run `make lock`"
 
 
-def locked() -> dict[str, tuple[str, list[str]]]:
+LOCKS = {
+    "requirements.txt": ("requirements.in",),
+    "requirements-eval.txt": ("requirements.in", "eval.in"),
+}
+"""lock → what it locks"""
+
+
+def pinned_in(lock: str) -> dict[str, str]:
+    return {name: one for file in LOCKS[lock] for name, one in read_pins(INSTANCE / file).items()}
+
+
+def locked(lock: str) -> dict[str, tuple[str, list[str]]]:
     """Distribution → version and hashes."""
-    text = (INSTANCE / "requirements.txt").read_text().replace("\\\n", " ")
+    text = (INSTANCE / lock).read_text().replace("\\\n", " ")
     found: dict[str, tuple[str, list[str]]] = {}
     for line in text.splitlines():
         if line.startswith("#"):
@@ -259,14 +293,16 @@ def locked() -> dict[str, tuple[str, list[str]]]:
     return found
 
 
-def test_the_lock_has_hashes_of_every_distribution() -> None:
-    assert len(locked()) > 50
-    assert [name for name, (_, hashes) in locked().items() if not hashes] == []
+@pytest.mark.parametrize("name", LOCKS)
+def test_the_lock_has_hashes_of_every_distribution(name: str) -> None:
+    assert len(locked(name)) > 50
+    assert [name for name, (_, hashes) in locked(name).items() if not hashes] == []
 
 
-def test_the_lock_is_of_these_pins_and_constraints() -> None:
-    lock = {name: version for name, (version, _) in locked().items()}
-    assert read_pins(INSTANCE / "requirements.in").items() <= lock.items(), OUTDATED
+@pytest.mark.parametrize("of", LOCKS)
+def test_the_lock_is_of_these_pins_and_constraints(of: str) -> None:
+    lock = {name: version for name, (version, _) in locked(of).items()}
+    assert pinned_in(of).items() <= lock.items(), OUTDATED
     constraints = {
         str(canonicalize_name(name)): version
         for name, version in read_pins(CHECKOUT / "constraints.txt").items()
@@ -282,8 +318,9 @@ def test_the_lock_is_of_these_pins_and_constraints() -> None:
     }, "never tried"
 
 
-def test_the_lock_lacks_nothing_that_the_trainer_needs_on_linux() -> None:
-    lock, needed = locked(), set(read_pins(INSTANCE / "requirements.in"))
+@pytest.mark.parametrize("of", LOCKS)
+def test_the_lock_lacks_nothing_that_the_trainer_needs_on_linux(of: str) -> None:
+    lock, needed = locked(of), set(pinned_in(of))
     looked_at: set[str] = set()
     while missing := needed - looked_at:
         name = missing.pop()

@@ -21,8 +21,8 @@ from fintts_cli.launch.upload import (
 )
 from fintts_inputs.base_model.files import INDEX
 from fintts_inputs.base_model.open import open_base_model
-from fintts_inputs.config import RunConfig, SamplesConfig
-from fintts_inputs.errors import CodecProblem
+from fintts_inputs.config import EvalConfig, RunConfig, SamplesConfig
+from fintts_inputs.errors import CodecProblem, EvalModelProblem
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.runs import create_run
@@ -176,6 +176,41 @@ def test_the_codec_goes_along_with_a_run_that_speaks_and_only_then(
     refuse_other_inputs(begun, inputs)
     with pytest.raises(UsageProblem, match="samples: the codec"):
         refuse_other_inputs(begun.model_copy(update={"codec": None}), inputs)
+
+
+def test_the_models_that_measure_go_along_with_a_run_that_speaks(
+    store: DirectoryStore, tmp_path: Path
+) -> None:
+    config = speaking(tmp_path)
+    weights = tmp_path / "pretrained.pt"
+    weights.write_bytes(b"weights")
+    measured = config.model_copy(update={"eval": EvalConfig(speaker_encoder=weights)})
+    silent = measured.model_copy(update={"samples": SamplesConfig()})
+    assert not upload_inputs(store, check_inputs(silent), lambda _sentence: None).eval_models
+    assert not store.list(layout.EVAL_MODELS)
+    inputs = upload_inputs(store, check_inputs(measured), lambda _sentence: None)
+    model = inputs.eval_models["speaker_encoder"]
+    assert model.prefix in inputs.keys
+    assert store.get(f"{model.prefix}pretrained.pt") == b"weights"
+    begun = record(
+        dataset=inputs.dataset,
+        base_model=inputs.base_model,
+        codec=inputs.codec,
+        eval_models=inputs.eval_models,
+        initial_adapter=None,
+    )
+    create_run(store, begun)
+    assert survey_store(store).faults == ()
+    store.delete(f"{model.prefix}pretrained.pt")
+    (fault,) = survey_store(store).faults
+    assert fault.place == model.prefix
+    refuse_other_inputs(begun, inputs)
+    for others in ({}, {"speaker_encoder": model.model_copy(update={"files": ()})}):
+        with pytest.raises(UsageProblem, match=r"eval\.speaker_encoder: the model"):
+            refuse_other_inputs(begun.model_copy(update={"eval_models": others}), inputs)
+    weights.unlink()
+    with pytest.raises(EvalModelProblem, match="there is no file"):
+        check_inputs(measured)
 
 
 def test_a_run_that_cannot_speak_is_refused_before_anything_is_uploaded(tmp_path: Path) -> None:

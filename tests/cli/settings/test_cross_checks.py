@@ -15,6 +15,7 @@ from fintts_cli.settings.read import read_settings
 
 Options = dict[str, object]
 
+BY_EAR: Options = {"early_stopping.monitor": "eval/cer", "eval.asr": "a"}
 CASES: list[tuple[str, Options, Options]] = [
     (
         "a long warm-up that outlasts the run",
@@ -44,6 +45,31 @@ CASES: list[tuple[str, Options, Options]] = [
             "early_stopping.mode": "max",
         },
         {"early_stopping.min_delta": 1},
+    ),
+    (
+        "a monitor without its model",
+        {"early_stopping.monitor": "eval/cer", "eval.dnsmos": "a.onnx", "samples.held_out": 1},
+        {"early_stopping.monitor": "eval/cer", "eval.asr": "a", "samples.held_out": 1},
+    ),
+    (
+        "a monitor without its model",
+        {"early_stopping.monitor": "eval/cer", "eval.asr": "a"},
+        {"eval.asr": "a"},
+    ),
+    (
+        "a monitor without a value at each check",
+        {"samples.every": 2, "samples.held_out": 1, **BY_EAR},
+        {"samples.every": 1, "samples.held_out": 1, **BY_EAR},
+    ),
+    (
+        "a sample that is too long to measure",
+        {"samples.max_seconds": 30.1, "samples.held_out": 1, "eval.asr": "a"},
+        {"samples.max_seconds": 30, "samples.held_out": 1, "eval.asr": "a"},
+    ),
+    (
+        "a model that measures nothing",
+        {"eval.asr": "a"},
+        {"eval.asr": "a", "samples.texts": ["Hei"]},
     ),
     ("no check", {"validation.every": 3001}, {"validation.every": 3000}),
     (

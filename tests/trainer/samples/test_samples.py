@@ -20,10 +20,11 @@ from fintts_store.runs.samples import ORIGINAL, Sample, SampleSet, read_samples
 from fintts_trainer.codecs import open_codec
 from fintts_trainer.families.fish import FishFamily
 from fintts_trainer.model.lora import add_adapter
+from fintts_trainer.samples.limits import Limits
 from fintts_trainer.samples.outbox import Outbox
 from fintts_trainer.samples.samples import Samples
 from fintts_trainer.samples.sentences import Sentence
-from fintts_trainer.samples.speaker import Limits, SampleSpeaker, speaking
+from fintts_trainer.samples.speaker import SampleSpeaker, speaking
 from memory_store import MemoryStore
 from parity_fixtures import HERE
 from tiny_run import TINY

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fintts_cli.commands.following import follow_live, refuse_bad_ending
-from fintts_cli.commands.opening import open_state, open_workplace, read_sources, with_base_model
+from fintts_cli.commands.opening import (
+    open_state,
+    open_workplace,
+    read_sources,
+    with_base_model,
+    with_recogniser,
+)
 from fintts_cli.commands.options import (
     BatchSize,
     Budget,
@@ -148,6 +154,7 @@ def launch(
     }
     found = read_sources(terminal, keyed(options), config)
     found = with_base_model(terminal, found, may_download=not dry_run)
+    found = with_recogniser(terminal, found, may_download=not dry_run)
     inputs = RunInputs.of(here, found.settings)
     if is_pace_missing(here, found.settings, inputs):
         if dry_run:

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from fintts_cli.runs.status.checks import VALUE_OF, stopping_config
+from fintts_cli.runs.status.checks import PLACE_OF, stopping_config
 from fintts_cost.money import cost_usd
 from fintts_cost.training.early_stopping import EarlyStopping
 from fintts_store.runs.records import StopReason
@@ -61,10 +61,10 @@ def stopping_of(record: RunRecord, metrics: Sequence[MetricRow]) -> Stopping:
     """Applies the rule to every check that can be read."""
     config = stopping_config(record)
     rule = EarlyStopping(config.mode, config.patience, config.min_delta)
-    progress, name = rule.start(), VALUE_OF[config.monitor]
+    progress, (kind, name) = rule.start(), PLACE_OF[config.monitor]
     checks: list[RuledCheck] = []
     for row in metrics:
-        if row.kind != "validation" or row.step == 0 or name not in row.values:
+        if row.kind != kind or row.step == 0 or name not in row.values:
             continue
         value = row.values[name]
         progress = rule.check(progress, row.step, value)

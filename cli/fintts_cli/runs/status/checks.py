@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from pydantic import ValidationError
 
-from fintts_inputs.config import EarlyStoppingConfig, Section
+from fintts_inputs.config import MEASURED_BY, EarlyStoppingConfig, Section
 from fintts_store.runs.limits import VALUE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from fintts_inputs.config import Monitor
     from fintts_store.runs.records import MetricRow, RunRecord
 
 Points = tuple[tuple[int, float], ...]
@@ -19,8 +20,20 @@ Points = tuple[tuple[int, float], ...]
 
 AnySection = TypeVar("AnySection", bound=Section)
 
-VALUE_OF = {"val/loss": "loss", "val/top5_accuracy": "top5_accuracy", "train/loss": "train_loss"}
-"""monitor → its name in a row of a validation check"""
+
+class Place(NamedTuple):
+    """Where the value of a monitor is: the kind of a row of metrics, and its name in it."""
+
+    kind: str
+    name: str
+
+
+PLACE_OF = {
+    "val/loss": Place("validation", "loss"),
+    "val/top5_accuracy": Place("validation", "top5_accuracy"),
+    "train/loss": Place("validation", "train_loss"),
+    **{monitor: Place("eval", monitor.removeprefix("eval/")) for monitor in MEASURED_BY},
+}
 
 
 def stopping_config(record: RunRecord) -> EarlyStoppingConfig:
@@ -37,7 +50,7 @@ def section_of(record: RunRecord, name: str, kind: type[AnySection]) -> AnySecti
         return kind()
 
 
-def monitor_of(record: RunRecord) -> str:
+def monitor_of(record: RunRecord) -> Monitor:
     """What early stopping watches, or would watch."""
     return stopping_config(record).monitor
 

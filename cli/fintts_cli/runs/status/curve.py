@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fintts_cli.runs.status.checks import VALUE_OF, Points, monitor_of, points_of
+from fintts_cli.runs.status.checks import PLACE_OF, Points, monitor_of, points_of
 from fintts_store.errors import StoreError
 from fintts_store.runs.metrics import read_metrics
 
@@ -32,8 +32,8 @@ class CheckCurve:
                 rows = read_metrics(self.store, self.run, self._parts).rows
             except StoreError:
                 return self._points
-            name = VALUE_OF[monitor_of(view.record)]
-            self._seen, self._points = seen, points_of(rows, "validation", name)
+            place = PLACE_OF[monitor_of(view.record)]
+            self._seen, self._points = seen, points_of(rows, *place)
         return self._points
 
 

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.runs.status.checks import VALUE_OF, points_of
+from fintts_cli.runs.status.checks import PLACE_OF, points_of
 from fintts_cli.views.html.chart import Chart, Level, Line, Mark, chart
+from fintts_cli.views.report.scores import TITLES
 from fintts_cli.views.status.stop_forecast import step_in_words
 from fintts_cli.views.units import value
+from fintts_inputs.config import MEASURED_BY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from fintts_cli.runs.report.report import RunReport
     from fintts_cli.runs.status.checks import Points
+    from fintts_inputs.config import Monitor
 
 LONGEST_AHEAD = 2
 """times the steps done; a longer axis would leave the plot mostly empty"""
-ACCURACY = "val/top5_accuracy"
+ACCURACY: Monitor = "val/top5_accuracy"
+LOSSES = ("val/loss", "train/loss")
 RUN_KINDS = 8
 """colours of compared runs"""
 
 
 def charts_of(report: RunReport) -> list[Chart]:
-    """Losses, then each head, then the accuracy."""
-    found = [_losses(report), *_heads(report), _accuracy(report)]
+    """Losses, then each head, the accuracy, and what was measured on samples."""
+    found = [_losses(report), *_heads(report), _accuracy(report), *_samples(report)]
     return [one for one in found if one is not None]
 
 
@@ -45,12 +49,12 @@ def compared(reports: Sequence[RunReport]) -> list[Chart]:
     return [one for one in found if one is not None]
 
 
-def _checks(report: RunReport, monitor: str) -> Points:
-    return points_of(report.metrics, "validation", VALUE_OF[monitor])
+def _checks(report: RunReport, monitor: Monitor) -> Points:
+    return points_of(report.metrics, *PLACE_OF[monitor])
 
 
 def _losses(report: RunReport) -> Chart | None:
-    is_loss = report.stopping.config.monitor != ACCURACY
+    is_loss = report.stopping.config.monitor in LOSSES
     return chart(
         "Loss (nats)",
         [
@@ -126,3 +130,16 @@ def _accuracy(report: RunReport) -> Chart | None:
         [Line("validation", "validation", _checks(report, ACCURACY))],
         dots=[*_best(report)] if is_monitored else (),
     )
+
+
+def _samples(report: RunReport) -> Iterator[Chart | None]:
+    """What was measured on the samples; the base model is at step 0."""
+    for monitor in MEASURED_BY:
+        name = PLACE_OF[monitor].name
+        recorded = points_of(report.metrics, "eval", f"recordings_{name}")
+        yield chart(
+            f"{TITLES[name]} of the samples",
+            [Line("samples", "validation", _checks(report, monitor))],
+            dots=[*_best(report)] if report.stopping.config.monitor == monitor else (),
+            levels=[Level(f"recordings {value(level)}", level) for _, level in recorded[:1]],
+        )

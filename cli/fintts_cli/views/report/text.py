@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.runs.status.checks import points_of
 from fintts_cli.views.grid import Grid
 from fintts_cli.views.report import tables
+from fintts_cli.views.report.scores import scores
 from fintts_cli.views.report.words import (
     device_lines,
     plan_lines,
@@ -43,6 +44,7 @@ def render_report(report: RunReport) -> str:
         _heads(report),
         _rule(report),
         _checks(report),
+        _titled("Samples, measured", scores(report.metrics, report.view.best_step)),
         _checkpoints(report),
     ]
     return "\n\n".join("\n".join(lines) for lines in sections if lines)
