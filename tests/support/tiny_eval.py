@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import string
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
-import transformers.convert_slow_tokenizer
 
+slow: Any = import_module("transformers.convert_slow_tokenizer")
 hf: Any = transformers  # which types little of this
 RELEASED = Path(__file__).parents[2] / ".test-servers" / "eval-models"
 ENCODER = RELEASED / "resemblyzer" / "pretrained.pt"
@@ -55,7 +56,7 @@ def write_ctc(folder: Path, seed: int = 1) -> Path:
 def write_whisper(folder: Path) -> Path:
     """A Whisper that knows Finnish alone, with the 256 bytes as its vocabulary."""
     folder.mkdir(parents=True)
-    known = [*hf.convert_slow_tokenizer.bytes_to_unicode().values(), *PIECES]
+    known = [*slow.bytes_to_unicode().values(), *PIECES]
     numbers = {piece: number for number, piece in enumerate(known)}
     (folder / "vocab.json").write_text(json.dumps(numbers))
     (folder / "merges.txt").write_text("#version: 0.2\n")

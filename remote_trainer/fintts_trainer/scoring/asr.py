@@ -16,6 +16,7 @@ from transformers import (
     StoppingCriteriaList,
     logging,
 )
+from transformers.models.auto.modeling_auto import MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES
 
 from fintts_inputs.errors import EvalModelProblem
 
@@ -42,7 +43,7 @@ class _Watch(StoppingCriteria):
     def __init__(self, look: Callable[[], None]) -> None:
         self._look = look
 
-    def __call__(self, input_ids: Tensor, scores: object, **_more: object) -> Tensor:
+    def __call__(self, input_ids: Any, scores: Any, **_more: Any) -> Any:
         self._look()
         return torch.zeros(len(input_ids), dtype=torch.bool, device=input_ids.device)
 
@@ -118,7 +119,7 @@ def open_recogniser(folder: Path, language: str, device: torch.device) -> Recogn
         QUIET.set_verbosity_error()
         QUIET.disable_progress_bar()
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        writes = type(config) in AutoModelForSpeechSeq2Seq._model_mapping
+        writes = config.model_type in MODEL_FOR_SPEECH_SEQ_2_SEQ_MAPPING_NAMES
         kind = AutoModelForSpeechSeq2Seq if writes else AutoModelForCTC
         dtype = torch.float32 if device.type == "cpu" else torch.float16
         model = kind.from_pretrained(

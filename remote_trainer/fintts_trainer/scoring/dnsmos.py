@@ -49,7 +49,7 @@ class Dnsmos:
 
     def _one(self, window: Wave) -> float:
         (answer,) = self._session.run(None, {"input_1": window[None].astype(np.float32)})
-        return float(np.polyval(TO_MOS, float(answer[0][2])))
+        return float(np.polyval(TO_MOS, float(np.asarray(answer)[0, 2])))
 
 
 def open_dnsmos(path: Path) -> Dnsmos:

@@ -31,7 +31,7 @@ ROWS = [
 def measured() -> RunReport:
     found = ended()
     stopping = stopping_of(record(config={**CONFIG, "early_stopping": STOPPING}), ROWS)
-    return replace(found, metrics=[*found.metrics, *ROWS], stopping=stopping)
+    return replace(found, metrics=(*found.metrics, *ROWS), stopping=stopping)
 
 
 def test_the_rule_ignores_a_check_without_a_value() -> None:

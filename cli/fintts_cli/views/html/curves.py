@@ -34,7 +34,9 @@ def charts_of(report: RunReport) -> list[Chart]:
 
 def compared(reports: Sequence[RunReport]) -> list[Chart]:
     """The monitored value of each run by step: one chart for each monitor."""
-    monitors = dict.fromkeys(report.stopping.config.monitor for report in reports)
+    monitors: dict[Monitor, None] = dict.fromkeys(
+        report.stopping.config.monitor for report in reports
+    )
     found = [
         chart(
             f"{monitor} by step",
