@@ -39,16 +39,19 @@ from fintts_cli.speech.voices import (
     with_files,
 )
 from fintts_cli.terminal import Terminal
+from fintts_cli.views.mel_picture import mel_picture
 from fintts_cli.views.speech import SpeechView, render_spoken, warnings_of
 from fintts_inputs.folder import nfc
 from fintts_inputs.speech.plan import ReferenceRecording, SpeechPlan
 from fintts_inputs.speech.sampling import SamplingOptions
+from fintts_store.disk.durable import create_file
 
 if TYPE_CHECKING:
     from fintts_cli.settings.read import ReadSettings
     from fintts_inputs.speech.plan import Frames, Spoken
 
 TEXTS = (".lab", ".txt")
+WAV, PNG = ".wav", ".png"
 
 
 def speak(
@@ -88,6 +91,9 @@ def speak(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE.wav", help="By default RUN-STEP-seed-N.wav."),
     ] = None,
+    picture: Annotated[
+        bool, typer.Option("--picture", help="Draw the mel spectrogram of each file beside it.")
+    ] = False,
     max_seconds: MaxSeconds = 30.0,
     temperature: Annotated[
         float | None,
@@ -136,7 +142,8 @@ def speak(
         sources = speakers.sources
         if compare and (original := original_of(spoken_text, found.settings.data)):
             sources.append(original)
-        files = with_files(sources, output, seed)
+        suffixes = (WAV, PNG) if picture else (WAV,)
+        files = with_files(sources, output, seed, suffixes)
         plan = SpeechPlan(
             base=speakers.model,
             codec=codec_of(codec, speakers.model, found.settings.base_model),
@@ -147,12 +154,14 @@ def speak(
             sampling=sampling,
             as_fish=as_fish,
         )
-        view = SpeechView(speakers.run, spoken_text, seed, sources, _speak(terminal, plan, sources))
+        spoken = _speak(terminal, plan, sources)
+        pictures = [_draw(one.path) if picture else None for one in spoken]
+        view = SpeechView(speakers.run, spoken_text, seed, sources, spoken, pictures)
     if json:
         terminal.document(view.to_json())
     else:
-        for one in view.spoken:
-            terminal.data(str(one.path))
+        for path in view.files:
+            terminal.data(str(path))
 
 
 def _refuse_both(choice: Choice, *, base: bool, compare: bool) -> None:
@@ -200,8 +209,8 @@ def _text_beside(path: Path) -> str:
 def _refuse_output(output: Path | None) -> None:
     if output is None:
         return
-    if output.suffix.lower() != ".wav":
-        raise UsageProblem(f"{output} does not end in .wav", "speech is written as WAV")
+    if output.suffix.lower() != WAV:
+        raise UsageProblem(f"{output} does not end in {WAV}", "speech is written as WAV")
     refuse_unwritable(output.parent, "--output")
 
 
@@ -261,3 +270,11 @@ def _speak(terminal: Terminal, plan: SpeechPlan, sources: "list[Source]") -> "li
                 terminal.warn(sentence, hint)
 
         return speak_with_trainer(plan, on_frames, on_spoken)
+
+
+def _draw(sound: Path) -> Path:
+    """Draws the mel spectrogram of a file that the trainer has just written."""
+    picture, content = sound.with_suffix(PNG), mel_picture(sound.read_bytes())
+    assert content is not None
+    create_file(picture, content)
+    return picture

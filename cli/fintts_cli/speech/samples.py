@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fintts_cli.errors import UsageProblem
+from fintts_cli.speech.mel import NO_WAV
 from fintts_cli.speech.voices import BASE_ALONE, ORIGINAL, Source, originals_of
 from fintts_inputs.data.files import read_text
 from fintts_inputs.data.pairs import find_pairs, split
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from fintts_store.checkpoints.manifest import Manifest
 
 FILE = "samples.json"
-NO_WAV = (EOFError, RuntimeError, wave.Error)
-"""what Python's reader of WAV files raises; the second of a chunk that ends beyond the file"""
 
 
 class SamplesRecord(BaseModel):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fintts_cli.runs.status.checks import PLACE_OF, points_of, stopping_config
-from fintts_cli.speech.samples import NO_WAV, Row, SamplesRecord
+from fintts_cli.speech.mel import NO_WAV
+from fintts_cli.speech.samples import Row, SamplesRecord
 from fintts_store.disk.durable import write_file
 from fintts_store.errors import InvalidRecord, KeyNotFound
 from fintts_store.runs.limits import SAMPLE_BYTES

@@ -194,35 +194,46 @@ def originals_of(texts: Iterable[str], data: Path | None) -> dict[str, Source]:
     return found
 
 
-def with_files(sources: Iterable[Source], output: Path | None, seed: int) -> list[Path]:
+def with_files(
+    sources: Iterable[Source],
+    output: Path | None,
+    seed: int,
+    suffixes: tuple[str, ...] = (".wav",),
+) -> list[Path]:
     """A new file for each source.
 
     Args:
         output: the file for one source; for several, their names are added to its own.
+        suffixes: with none of which a file of that name may exist.
 
     Raises:
         UsageProblem: a file of that name exists.
     """
     found = list(sources)
     if output is None:
-        return [_free(Path(f"{one.title}-seed-{seed}.wav")) for one in found]
+        return [_free(Path(f"{one.title}-seed-{seed}.wav"), suffixes) for one in found]
     if len(found) == 1:
-        return [_refuse_existing(output)]
+        return [_refuse_existing(output, suffixes)]
     return [
-        _refuse_existing(output.with_name(f"{output.stem}-{one.name}{output.suffix}"))
+        _refuse_existing(output.with_name(f"{output.stem}-{one.name}{output.suffix}"), suffixes)
         for one in found
     ]
 
 
-def _refuse_existing(path: Path) -> Path:
-    if path.exists() or path.is_symlink():
-        raise UsageProblem(f"{path} exists already", "name another file with --output")
+def _refuse_existing(path: Path, suffixes: tuple[str, ...]) -> Path:
+    for there in _existing(path, suffixes):
+        raise UsageProblem(f"{there} exists already", "name another file with --output")
     return path
 
 
-def _free(path: Path) -> Path:
+def _free(path: Path, suffixes: tuple[str, ...]) -> Path:
     number, found = 1, path
-    while found.exists() or found.is_symlink():
+    while _existing(found, suffixes):
         number += 1
         found = path.with_stem(f"{path.stem}-{number}")
     return found
+
+
+def _existing(path: Path, suffixes: tuple[str, ...]) -> list[Path]:
+    named = [path, *(path.with_suffix(suffix) for suffix in suffixes if suffix != path.suffix)]
+    return [one for one in named if one.exists() or one.is_symlink()]

@@ -9,6 +9,7 @@ from fintts_cli.views.units import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from fintts_cli.speech.voices import Source
     from fintts_inputs.speech.plan import Spoken
@@ -19,13 +20,20 @@ MANY_DISALLOWED = 0.1
 
 @dataclass(frozen=True, slots=True)
 class SpeechView:
-    """The files, in the order in which they were written."""
+    """The files, in the order in which they were written, and their pictures."""
 
     run: str | None
     text: str
     seed: int
     sources: Sequence[Source]
     spoken: Sequence[Spoken]
+    pictures: Sequence[Path | None]
+
+    @property
+    def files(self) -> list[Path]:
+        """All that was written."""
+        drawn = [picture for picture in self.pictures if picture is not None]
+        return [*(one.path for one in self.spoken), *drawn]
 
     def to_json(self) -> dict[str, object]:
         """The document of `fintts speak --json`."""
@@ -43,8 +51,11 @@ class SpeechView:
                     "ended": one.ended,
                     "disallowed_choices": one.disallowed,
                     "generating_seconds": round(one.generating_seconds, 3),
+                    "picture": None if picture is None else str(picture),
                 }
-                for source, one in zip(self.sources, self.spoken, strict=True)
+                for source, one, picture in zip(
+                    self.sources, self.spoken, self.pictures, strict=True
+                )
             ],
         }
 

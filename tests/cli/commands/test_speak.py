@@ -25,6 +25,7 @@ from fintts_cli.speech.voices import (
     with_files,
 )
 from fintts_cli.terminal import Terminal
+from fintts_cli.views.mel_picture import mel_picture
 from fintts_cli.views.speech import render_spoken, warnings_of
 from fintts_inputs.base_model.adapter import ADAPTER_FILE, BASE_DIGEST
 from fintts_inputs.codec.find import S1_FILE
@@ -62,13 +63,15 @@ def speak(*arguments: str) -> Result:
 
 def test_everything_there_is_to_compare_is_spoken(made: Path, tmp_path: Path) -> None:
     shell = Shell(made / "project")
-    options = ("--compare", "--max-seconds", "0.3", "-o", str(tmp_path / "hei.wav"))
+    options = ("--compare", "--picture", "--max-seconds", "0.3", "-o", str(tmp_path / "hei.wav"))
     found = shell.document("speak", f"{TEXT} 3", "mine", *options)
     assert (found["run"], found["text"], found["seed"]) == ("mine", f"{TEXT} 3", 0)
     steps = {one["voice"]: one["step"] for one in found["spoken"]}
     assert steps == {"base": None, "best": 100, "last": 200, "original": None}
     for one in found["spoken"]:
         assert one["path"] == str(tmp_path / f"hei-{one['voice']}.wav")
+        assert one["picture"] == str(tmp_path / f"hei-{one['voice']}.png")
+        assert Path(one["picture"]).read_bytes() == mel_picture(Path(one["path"]).read_bytes())
         with wave.open(one["path"]) as file:
             assert file.getnframes() == one["frames"] * 2048
             assert file.getnframes() / file.getframerate() == pytest.approx(
@@ -204,4 +207,10 @@ def test_no_file_is_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     Path("hei-best.wav").symlink_to("nowhere")
     with pytest.raises(UsageProblem, match=r"hei-best\.wav exists already"):
         with_files(several, Path("hei.wav"), 0)
+    Path("mel.png").touch()
+    assert with_files(one, Path("mel.wav"), 0) == [Path("mel.wav")]
+    with pytest.raises(UsageProblem, match=r"mel\.png exists already"):
+        with_files(one, Path("mel.wav"), 0, (".wav", ".png"))
+    Path("mine-100-seed-0-2.png").touch()
+    assert with_files(one, None, 0, (".wav", ".png")) == [Path("mine-100-seed-0-3.wav")]
     assert with_files(one, Path("new.wav"), 0) == [Path("new.wav")]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, NamedTuple, Self
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 from fintts_cli.views.html.bars import Bars, money_of, step_of, timeline_of
 from fintts_cli.views.html.chart import Chart, Placed
 from fintts_cli.views.html.curves import charts_of
+from fintts_cli.views.html.data_url import data_url
+from fintts_cli.views.mel_picture import mel_picture
 from fintts_cli.views.report import tables
 from fintts_cli.views.report.settings_rows import settings_of
 from fintts_cli.views.report.words import (
@@ -45,10 +46,11 @@ class Card(NamedTuple):
 
 
 class Player(NamedTuple):
-    """A sample: who speaks, and the sound as a data URL."""
+    """A sample: who speaks, and the sound and its mel spectrogram as data URLs."""
 
     name: str
     url: str
+    picture: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +121,12 @@ class ReportPage:
 def _players(heard: Sequence[Heard]) -> Iterator[tuple[str, Iterator[Player]]]:
     """The players of each sentence."""
     for text, group in groupby(heard, key=lambda one: one.text):
-        yield text, (Player(one.name, _as_url(one.sound)) for one in group)
+        yield text, (_player(one) for one in group)
 
 
-def _as_url(sound: bytes) -> str:
-    return f"data:audio/wav;base64,{base64.b64encode(sound).decode()}"
+def _player(one: Heard) -> Player:
+    picture = data_url("image/png", mel_picture(one.sound))
+    return Player(one.name, data_url("audio/wav", one.sound), picture)
 
 
 def _cards(report: RunReport) -> Iterator[Card]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import wave
@@ -28,6 +29,7 @@ from fintts_cli.speech.stored import heard_in
 from fintts_cli.speech.voices import Source
 from fintts_cli.views.html.listening_page import ListeningPage
 from fintts_cli.views.html.pages import listening_page
+from fintts_cli.views.mel_picture import mel_picture
 from fintts_inputs.data.holdout import is_held_out
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.checkpoints.manifest import Manifest
@@ -76,6 +78,9 @@ def test_every_checkpoint_is_heard_and_a_second_call_speaks_nothing_anew(made: P
     assert len({path.read_bytes() for path in paths}) == 4
     page = (made / "project" / found["page"]).read_text()
     assert re.findall(r'<audio [^>]*src="([^"]+)"', page) == [path.name for path in paths]
+    pictures = re.findall(r'<img class="mel"[^>]* src="data:image/png;base64,([^"]+)"', page)
+    drawn = [mel_picture(path.read_bytes()) for path in paths]
+    assert [base64.b64decode(picture) for picture in pictures] == drawn
     paths[2].unlink()
     before = {path: path.stat().st_mtime_ns for path in paths if path.exists()}
     assert shell.document("cloud", "listen", *options) == found
@@ -235,7 +240,7 @@ def test_what_the_run_has_spoken_is_fetched_without_any_model(
         "1-step-000000200-02.wav",
     ]
     page = (own_folder / told["page"]).read_text()
-    assert page.count("<audio") == 6
+    assert page.count("<audio") == page.count("<img") == 6
     assert "val/loss 4" in page
     assert "<b>2" not in page
     spoken.put(Sample(1, 200, 1).key("mine"), WAV)
@@ -278,5 +283,6 @@ def test_the_report_holds_recording_base_best_and_last(
     assert written.exit_code == 0, written.stderr
     page = (own_folder / "run.html").read_text()
     assert page.count('<audio controls preload="none" src="data:audio/wav;base64,UklGR') == 4
+    assert page.count('src="data:image/png;base64,') == 4
     assert "media-src data:" in page
     assert "<b>2" not in page
