@@ -33,7 +33,7 @@ from fintts_inputs.codec.find import find_codec_for
 from fintts_inputs.data.check import check_folder
 from fintts_inputs.errors import InputError
 from fintts_inputs.eval_models import eval_model_files
-from fintts_inputs.notify.post import Event, NotDelivered, Notice, post
+from fintts_inputs.notify.post import Event, NotDelivered, Notification, post
 from fintts_inputs.notify.urls import shown
 from fintts_inputs.trackers import keys_of
 from fintts_store.errors import StoreError
@@ -210,10 +210,11 @@ class Doctor:
         if not urls:
             raise ConfigError("notify is not set", "set it, or FINTTS_NOTIFY, to a URL")
         name = self.found.settings.name or "fintts"
-        notice = Notice(Event.TEST, name, "this is a test: `fintts doctor --notify`", self.now)
+        text = "this is a test: `fintts doctor --notify`"
+        notification = Notification(Event.TEST, name, text, self.now)
         for url in urls:
             try:
-                post(url, notice)
+                post(url, notification)
             except NotDelivered as error:
                 raise CheckFailed(f"{shown(url)} {error}", "check the URL in `notify`") from None
         return Finding(sentence=f"{counted(len(urls), 'notification')} sent")

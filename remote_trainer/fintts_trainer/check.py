@@ -9,7 +9,8 @@ from fintts_trainer.samples.in_training import watched_value
 from fintts_trainer.session.session import StoreSession
 
 if TYPE_CHECKING:
-    from fintts_cost.training.early_stopping import EarlyStopping, Progress
+    from fintts_cost.training.early_stopping import Progress
+    from fintts_inputs.config import EarlyStoppingConfig
     from fintts_trainer.session.preemption import Preemption
     from fintts_trainer.training import Training
 
@@ -80,8 +81,9 @@ def judge(training: Training, value: float, said: str) -> None:
     )
     if isinstance(session, StoreSession) and progress.best_step == state.step:
         monitor = training.config.early_stopping.monitor
-        session.notices.new_best(state.step, monitor, value, session.wall_clock.now())
-    session.log(f"{said}: {check_summary(rule, progress, state.step)}")
+        session.notifications.new_best(state.step, monitor, value, session.wall_clock.now())
+    verdict = check_summary(training.config.early_stopping, progress, state.step)
+    session.log(f"{said}: {verdict}")
 
 
 def losses_in_words(training: Training, means: dict[str, float], train_loss: float) -> str:
@@ -93,11 +95,12 @@ def losses_in_words(training: Training, means: dict[str, float], train_loss: flo
     )
 
 
-def check_summary(rule: EarlyStopping, progress: Progress, step: int) -> str:
+def check_summary(config: EarlyStoppingConfig, progress: Progress, step: int) -> str:
     """The result of a validation check, as a phrase for the log."""
-    waiting = f"{progress.checks_without_improvement} of {rule.patience}"
+    count = progress.checks_without_improvement
+    waiting = f"{count} of {config.patience}" if config.enabled else f"{count} in a row"
     if progress.best_step != step:
         return f"no improvement, {waiting}"
-    if progress.checks_without_improvement == 0:
+    if count == 0:
         return "the best so far"
-    return f"the best so far, by no more than min_delta {rule.min_delta:g}, {waiting}"
+    return f"the best so far, by no more than min_delta {config.min_delta:g}, {waiting}"

@@ -60,8 +60,8 @@ def finish(
     session.heartbeat.end(Phase.FAILED if reason == StopReason.NAN_LOSS else Phase.DONE)
     result = insist(lambda: write_result(training, session, StopReason(reason)), GRACE_SECONDS)
     log(f"ended at step {result.step}: {result.stop_reason}")
-    session.notices.ended(result)
-    session.notices.close(_last_seconds(leaves_early=leaves_early))
+    session.notifications.ended(result)
+    session.notifications.close(_last_seconds(leaves_early=leaves_early))
     return result
 
 
@@ -84,9 +84,9 @@ def end_preempted(
     session.uploader.close(timeout_seconds=0)
     if lost is None:  # otherwise the next job repeats these steps, and reports them
         upload_last_curves(session)
-    if preemption.notice is None:  # otherwise the notice was sent when it came
+    if preemption.notice is None:  # otherwise the notification was sent when it came
         session.notify_taken_away(lost or f"interrupted at step {step}; everything is saved")
-    session.notices.close(BEFORE_EXIT_SECONDS)
+    session.notifications.close(BEFORE_EXIT_SECONDS)
     preemption.wait_for_end(session.log)
 
 

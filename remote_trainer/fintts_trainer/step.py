@@ -211,4 +211,6 @@ def notify_step(training: Training, step: int, eta_seconds: float | None) -> Non
     """Sends the notifications that are due after a step."""
     session, schedule = training.session, training.schedule
     if isinstance(session, StoreSession):
-        session.notices.after_step(step, schedule.max_steps, eta_seconds, session.wall_clock.now())
+        session.notifications.after_step(
+            step, schedule.max_steps, eta_seconds, session.wall_clock.now()
+        )

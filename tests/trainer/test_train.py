@@ -36,7 +36,7 @@ from fintts_trainer.session import preemption as preemption_module
 from fintts_trainer.session import session
 from fintts_trainer.session.conclude import conclude
 from fintts_trainer.session.preemption import Preemption
-from fintts_trainer.session.spot_notice import AWS_ADDRESS, Notice
+from fintts_trainer.session.spot_notice import AWS_ADDRESS, SpotNotice
 from metadata_server import MetadataServer, metadata_server
 from other_clock import OtherClock
 from run_samples import status
@@ -454,7 +454,7 @@ def leave_at_once(preemption: Preemption) -> None:
 
 def leave_at_an_end_that_is_over(preemption: Preemption) -> None:
     """An announcement that came late, or one of a cloud whose clock is another."""
-    preemption.notice = Notice(datetime(2026, 1, 1, tzinfo=UTC))
+    preemption.notice = SpotNotice(datetime(2026, 1, 1, tzinfo=UTC))
 
 
 @pytest.mark.timeout(100)  # of which the grace, were it not cut, alone takes more

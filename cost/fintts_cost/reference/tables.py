@@ -45,7 +45,7 @@ class Check(NamedTuple):
     loss: float
     best: float
     waiting: int
-    """checks in a row without a new best"""
+    """checks in a row without improvement"""
     stops: bool
     is_measured: bool
 

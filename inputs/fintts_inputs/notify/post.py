@@ -43,7 +43,7 @@ class Event(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class Notification:
     """One notification."""
 
     event: Event
@@ -77,7 +77,7 @@ class _NoRedirect(HTTPRedirectHandler):
         """Follows nothing."""
 
 
-def post(url: str, notice: Notice, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
+def post(url: str, notification: Notification, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
     """Sends it, through this machine's proxy if it has one.
 
     Raises:
@@ -85,7 +85,7 @@ def post(url: str, notice: Notice, timeout_seconds: float = TIMEOUT_SECONDS) -> 
     """
     headers = {"Content-Type": "application/json", "User-Agent": f"fintts/{__version__}"}
     try:
-        request = Request(url, notice.dump(), headers, method="POST")
+        request = Request(url, notification.dump(), headers, method="POST")
         with build_opener(_NoRedirect()).open(request, timeout=timeout_seconds):
             return
     except HTTPError as error:

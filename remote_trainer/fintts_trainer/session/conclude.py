@@ -24,7 +24,7 @@ from fintts_store.runs.runs import (
 from fintts_trainer.processes.progress import FOLDER, read_progress
 from fintts_trainer.processes.watchdog import HUNG
 from fintts_trainer.session.exit_codes import DONE, PREEMPTED, SIGNALLED, STORE_FAILED
-from fintts_trainer.session.notices import Notices
+from fintts_trainer.session.notifications import Notifications
 from fintts_trainer.session.notifier import AT_END_SECONDS, Notifier
 from fintts_trainer.session.session import log
 from fintts_trainer.session.wall_clock import wall_clock_of
@@ -73,26 +73,26 @@ def conclude(job: Job, exit_code: int) -> Result | None:
 def notify_end(job: Job, result: Result) -> None:
     """Sends the end that the trainer itself could not send."""
     status = readable_status(job.store, job.run) if job.notify else None
-    notices = _notices(job)
-    notices.know_cost(job.store, job.launch, None if status is None else status.gpus)
-    notices.ended(result)
-    notices.close(AT_END_SECONDS)
+    notifications = _notifications(job)
+    notifications.know_cost(job.store, job.launch, None if status is None else status.gpus)
+    notifications.ended(result)
+    notifications.close(AT_END_SECONDS)
 
 
 def notify_store_failed(job: Job) -> None:
     """Sends that the trainer ended because of the store, without using the store."""
-    notices = _notices(job)
-    notices.failed(
+    notifications = _notifications(job)
+    notifications.failed(
         "this instance has stopped because of the store; unless another one has the run, "
         "launch it again, and it resumes",
         datetime.now(UTC),
     )
-    notices.close(AT_END_SECONDS)
+    notifications.close(AT_END_SECONDS)
 
 
-def _notices(job: Job) -> Notices:
+def _notifications(job: Job) -> Notifications:
     now = datetime.now(UTC)
-    return Notices(Notifier(job.notify, log), job.run, now, job.deadline_at or now)
+    return Notifications(Notifier(job.notify, log), job.run, now, job.deadline_at or now)
 
 
 def _is_taken_over(job: Job, now: datetime) -> bool:

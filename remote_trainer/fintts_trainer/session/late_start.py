@@ -37,6 +37,6 @@ def end_without_training(session: StoreSession) -> Result:
     session.uploader.close()
     result = result_from_store(session.job, StopReason.DEADLINE, message, session.wall_clock.now())
     insist(lambda: end_run(session.job.store, result), GRACE_SECONDS)
-    session.notices.ended(result)
-    session.notices.close(AT_END_SECONDS)
+    session.notifications.ended(result)
+    session.notifications.close(AT_END_SECONDS)
     return result

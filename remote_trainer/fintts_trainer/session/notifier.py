@@ -12,7 +12,7 @@ from fintts_trainer.session.background import BackgroundWorker
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from fintts_inputs.notify.post import Notice
+    from fintts_inputs.notify.post import Notification
 
 MOST_WAITING = 32
 """notifications that wait for one URL; later ones are dropped"""
@@ -32,10 +32,10 @@ class Notifier:
         """Whether there is a URL at all."""
         return bool(self._channels)
 
-    def send(self, notice: Notice) -> None:
+    def send(self, notification: Notification) -> None:
         """Queues it and returns at once."""
         for channel in self._channels:
-            channel.send(notice)
+            channel.send(notification)
 
     def close(self, seconds: float = AT_END_SECONDS) -> None:
         """Waits until everything is sent, no longer than this; what is left is given up."""
@@ -52,13 +52,13 @@ class _Channel:
     def __init__(self, url: str, log: Callable[[str], None]) -> None:
         self._url, self._log = url, log
         self._is_reported = False
-        self._worker: BackgroundWorker[Notice] = BackgroundWorker(
+        self._worker: BackgroundWorker[Notification] = BackgroundWorker(
             "notifications", MOST_WAITING, self._work
         )
         self._worker.start()
 
-    def send(self, notice: Notice) -> None:
-        if not self._worker.put(notice):
+    def send(self, notification: Notification) -> None:
+        if not self._worker.put(notification):
             self._report("is too slow")
 
     def ask_to_end(self) -> None:
@@ -69,10 +69,10 @@ class _Channel:
         if not self._worker.join(end - time.monotonic()):
             self._report("did not take the last notification in time")
 
-    def _work(self, notices: Iterator[Notice]) -> None:
-        for notice in notices:
+    def _work(self, notifications: Iterator[Notification]) -> None:
+        for notification in notifications:
             try:
-                post(self._url, notice)
+                post(self._url, notification)
             except NotDelivered as error:
                 self._report(str(error))
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-    from fintts_trainer.session.spot_notice import Notice
+    from fintts_trainer.session.spot_notice import SpotNotice
 
 GRACE_SECONDS = 120.0
 """The time of an instance between the notice and its end, which limits the upload."""
@@ -31,7 +31,7 @@ class Preemption:
 
     def __init__(self) -> None:
         self.signal: int | None = None
-        self.notice: Notice | None = None
+        self.notice: SpotNotice | None = None
         """set by another thread"""
 
     @property

@@ -28,7 +28,7 @@ from fintts_trainer.session.deadline import OVERTIME_SECONDS, Deadline, PaceMete
 from fintts_trainer.session.heartbeat import Heartbeat
 from fintts_trainer.session.local_checkpoints import local_checkpoint, remove_local
 from fintts_trainer.session.metrics import Metrics
-from fintts_trainer.session.notices import Notices
+from fintts_trainer.session.notifications import Notifications
 from fintts_trainer.session.notifier import BEFORE_EXIT_SECONDS, Notifier
 from fintts_trainer.session.phase_clock import PhaseClock
 from fintts_trainer.session.preemption import GRACE_SECONDS
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from fintts_trainer.processes.progress import ProgressFile
     from fintts_trainer.session.job import Job
     from fintts_trainer.session.preemption import Preemption
-    from fintts_trainer.session.spot_notice import Notice
+    from fintts_trainer.session.spot_notice import SpotNotice
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ class Session:
     def poll_spot_notices(self, preemption: Preemption) -> None:
         """On a spot instance: a notice of the cloud ends this job, like a signal."""
 
-        def on_notice(notice: Notice) -> None:
+        def on_notice(notice: SpotNotice) -> None:
             self.change_status(message=str(notice))  # first: leaving replaces it
             preemption.notice = notice
             self.notify_taken_away(str(notice))
@@ -113,7 +113,7 @@ class StoreSession(Session):
     metrics: Metrics
     committer: Committer
     uploader: Uploader
-    notices: Notices
+    notifications: Notifications
 
     def log(self, sentence: str) -> None:
         """Logs a line, and shows it in status.json."""
@@ -152,7 +152,7 @@ class StoreSession(Session):
 
     def notify_taken_away(self, sentence: str) -> None:
         """Sends a notification that the instance is being taken away."""
-        self.notices.taken_away(sentence, self.wall_clock.now())
+        self.notifications.taken_away(sentence, self.wall_clock.now())
 
     def check_uploads(self) -> None:
         """Raises StoreError if checkpoints can no longer be committed."""
@@ -170,7 +170,7 @@ class StoreSession(Session):
         self.heartbeat.change(message=said)
         self.heartbeat.end(Phase.FAILED)
         self.uploader.close()
-        self.notices.close(BEFORE_EXIT_SECONDS)  # `conclude` sends that the run has failed
+        self.notifications.close(BEFORE_EXIT_SECONDS)  # `conclude` sends that the run has failed
 
 
 def open_session(
@@ -257,18 +257,20 @@ def _store_session(session: Session, gpus: LocalGpus | None) -> StoreSession:
         metrics=metrics,
         committer=committer,
         uploader=uploader,
-        notices=_notices(job, status, committed_before, deadline_at),
+        notifications=_notifications(job, status, committed_before, deadline_at),
     )
 
 
-def _notices(job: Job, status: Status, committed: int | None, deadline_at: datetime) -> Notices:
+def _notifications(
+    job: Job, status: Status, committed: int | None, deadline_at: datetime
+) -> Notifications:
     """The run's notifications, of which the first is that it has started."""
-    notices = Notices(
+    notifications = Notifications(
         Notifier(job.notify, log), job.run, job.asked_at or status.started_at, deadline_at
     )
-    notices.know_cost(job.store, job.launch, status.gpus)
-    notices.launched(status.gpus, committed, status.started_at)
-    return notices
+    notifications.know_cost(job.store, job.launch, status.gpus)
+    notifications.launched(status.gpus, committed, status.started_at)
+    return notifications
 
 
 def _committed_before(job: Job) -> int | None:

@@ -43,7 +43,7 @@ OK, UNAUTHORIZED = 200, 401
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class SpotNotice:
     """The cloud will take the instance away; None: the cloud gives no time."""
 
     ends_at: datetime | None
@@ -61,7 +61,7 @@ class MetadataService(Protocol):
         """Whether this machine belongs to that cloud; False if the service does not answer."""
         ...
 
-    def notice(self, now: datetime) -> Notice | None:
+    def notice(self, now: datetime) -> SpotNotice | None:
         """The announced notice; None also if the service does not answer readably."""
         ...
 
@@ -71,7 +71,7 @@ class SpotNoticePoller:
 
     def __init__(
         self,
-        on_notice: Callable[[Notice], None],
+        on_notice: Callable[[SpotNotice], None],
         services: Sequence[MetadataService],
         every_seconds: float,
     ) -> None:
@@ -129,7 +129,7 @@ class Aws:
         self._token = response.text.strip() if response.status == OK else ""
         return bool(self._token)
 
-    def notice(self, now: datetime) -> Notice | None:
+    def notice(self, now: datetime) -> SpotNotice | None:
         """EC2 answers 404 without a notice, otherwise `{"action": "terminate", "time": …}`; stop
         and hibernate end a run too."""
         response = self._request()
@@ -152,7 +152,7 @@ class Gcp:
         """Whether the service reports preemptions."""
         return self._request() in ("FALSE", "TRUE")
 
-    def notice(self, now: datetime) -> Notice | None:
+    def notice(self, now: datetime) -> SpotNotice | None:
         """The instance has half a minute from the notice, part of which may have passed."""
         return _half_a_minute_from(now) if self._request() == "TRUE" else None
 
@@ -175,7 +175,7 @@ class Azure:
         self._machine = response.text.strip() if response.status == OK else ""
         return bool(self._machine)
 
-    def notice(self, now: datetime) -> Notice | None:
+    def notice(self, now: datetime) -> SpotNotice | None:
         """The notice of this machine's eviction."""
         return azure_notice(self._request(AZURE_EVENTS), self._machine, now)
 
@@ -225,7 +225,7 @@ class _Events(BaseModel):
     events: list[_Event] = Field(default=[], alias="Events")
 
 
-def aws_notice(response: MetadataResponse) -> Notice | None:
+def aws_notice(response: MetadataResponse) -> SpotNotice | None:
     """What EC2's response means."""
     if response.status != OK:
         return None
@@ -236,11 +236,11 @@ def aws_notice(response: MetadataResponse) -> Notice | None:
     try:
         ends_at = datetime.fromisoformat(action.time)
     except ValueError:
-        return Notice(None)
-    return Notice(ends_at if ends_at.tzinfo else ends_at.replace(tzinfo=UTC))
+        return SpotNotice(None)
+    return SpotNotice(ends_at if ends_at.tzinfo else ends_at.replace(tzinfo=UTC))
 
 
-def azure_notice(response: MetadataResponse, machine: str, now: datetime) -> Notice | None:
+def azure_notice(response: MetadataResponse, machine: str, now: datetime) -> SpotNotice | None:
     """What Azure's response means for the machine of this name."""
     if response.status != OK:
         return None
@@ -255,13 +255,13 @@ def azure_notice(response: MetadataResponse, machine: str, now: datetime) -> Not
     return None
 
 
-def _azure_end(not_before: str, now: datetime) -> Notice:
+def _azure_end(not_before: str, now: datetime) -> SpotNotice:
     """The moment of an HTTP date; without one the eviction has begun."""
     try:
-        return Notice(parsedate_to_datetime(not_before).astimezone(UTC))
+        return SpotNotice(parsedate_to_datetime(not_before).astimezone(UTC))
     except ValueError:
         return _half_a_minute_from(now)
 
 
-def _half_a_minute_from(now: datetime) -> Notice:
-    return Notice(now + HALF_A_MINUTE - timedelta(seconds=LOOK_EVERY_SECONDS))
+def _half_a_minute_from(now: datetime) -> SpotNotice:
+    return SpotNotice(now + HALF_A_MINUTE - timedelta(seconds=LOOK_EVERY_SECONDS))

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 import pytest
 
-from fintts_inputs.notify.post import Event, NotDelivered, Notice, post
+from documents import document
+from fintts_inputs.notify.post import Event, NotDelivered, Notification, post
 from fintts_inputs.notify.urls import as_secret, checked_url, keep_secret, shown, urls_in
 from fintts_store.redaction import without_secrets
 from notify_server import PATH, Trouble, notify_server
 
-NOTICE = Notice(Event.NEW_BEST, "tiny", "best – ever", datetime(2026, 12, 1, 9, tzinfo=UTC))
+NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)
+NOTIFICATION = Notification(Event.NEW_BEST, "tiny", "best – ever", NOON)
 SECRET = "plantedNotifySecret"
 
 
 def test_a_server_gets_the_event_and_the_sentence_under_the_names_that_chats_read() -> None:
     with notify_server() as server:
-        post(server.url, NOTICE)
+        post(server.url, NOTIFICATION)
     assert server.bodies == [
         {
             "event": "new_best",
             "run": "tiny",
             "text": "tiny: best – ever",
             "content": "tiny: best – ever",
-            "at": "2026-12-01T09:00:00+00:00",
+            "at": "2026-12-01T12:00:00+00:00",
         }
     ]
 
@@ -40,7 +43,7 @@ def test_a_server_gets_the_event_and_the_sentence_under_the_names_that_chats_rea
 )
 def test_a_server_that_does_not_take_it_is_a_sentence(trouble: Trouble, said: str) -> None:
     with notify_server(trouble) as server, pytest.raises(NotDelivered) as caught:
-        post(server.url, NOTICE, timeout_seconds=0.1)
+        post(server.url, NOTIFICATION, timeout_seconds=0.1)
     assert str(caught.value) == said
     assert server.paths == [PATH]  # a redirect is not followed
 
@@ -49,7 +52,7 @@ def test_a_server_that_is_not_there_is_a_sentence() -> None:
     with notify_server() as server:
         url = server.url
     with pytest.raises(NotDelivered, match=r"^cannot be reached$"):
-        post(url, NOTICE)
+        post(url, NOTIFICATION)
 
 
 @pytest.mark.parametrize(
@@ -89,3 +92,8 @@ def test_a_url_is_redacted_with_its_host_and_without() -> None:
     said = "POST /services/T1/B1/anotherPlanted to https://hooks.example.com/services/T1/B1/another"
     assert "anotherPlanted" not in without_secrets(said)
     assert shown("https://hooks.example.com:8443/services/x") == "https://hooks.example.com:8443/…"
+
+
+def test_the_settings_list_every_event_that_a_run_sends() -> None:
+    listed = re.findall(r"^\| `(\w+)` \|", document("docs/settings.md").text, re.MULTILINE)
+    assert {*listed} >= {event.value for event in Event if event != Event.TEST}

@@ -23,7 +23,7 @@ from fintts_trainer.session.spot_notice import (
     Gcp,
     MetadataResponse,
     MetadataService,
-    Notice,
+    SpotNotice,
     SpotNoticePoller,
     aws_notice,
     azure_notice,
@@ -47,10 +47,10 @@ SERVICES: dict[str, type[Aws] | type[Azure] | type[Gcp]] = {"aws": Aws, "azure":
 class Heard:
     """By a watch."""
 
-    notices: list[Notice] = field(default_factory=list[Notice])
+    notices: list[SpotNotice] = field(default_factory=list[SpotNotice])
     once: threading.Event = field(default_factory=threading.Event)
 
-    def heed(self, notice: Notice) -> None:
+    def heed(self, notice: SpotNotice) -> None:
         self.notices.append(notice)
         self.once.set()
 
@@ -157,7 +157,7 @@ def test_a_token_that_is_too_old_is_renewed() -> None:
         assert service.notice(NOON) is None
         server.tokens.clear()
         server.announce(AT["aws"])
-        assert service.notice(NOON) == Notice(NOON + timedelta(minutes=3, seconds=20))
+        assert service.notice(NOON) == SpotNotice(NOON + timedelta(minutes=3, seconds=20))
         assert len(server.tokens) == 1
 
 
@@ -187,10 +187,10 @@ def test_aws_is_found_where_its_own_tools_are_told_that_it_is() -> None:
 @pytest.mark.parametrize(
     ("status", "text", "notice"),
     [
-        (200, '{"action": "terminate", "time": "2026-11-28T12:00:00Z"}', Notice(NOON)),
-        (200, '{"action": "hibernate", "time": "2026-11-28T12:00:00"}', Notice(NOON)),
-        (200, '{"action": "stop", "time": "soon"}', Notice(None)),
-        (200, '{"action": "stop"}', Notice(None)),
+        (200, '{"action": "terminate", "time": "2026-11-28T12:00:00Z"}', SpotNotice(NOON)),
+        (200, '{"action": "hibernate", "time": "2026-11-28T12:00:00"}', SpotNotice(NOON)),
+        (200, '{"action": "stop", "time": "soon"}', SpotNotice(None)),
+        (200, '{"action": "stop"}', SpotNotice(None)),
         (200, '{"time": "2026-11-28T12:00:00Z"}', None),
         (200, '["terminate"]', None),
         (200, "[" * 60_000, None),
@@ -198,7 +198,7 @@ def test_aws_is_found_where_its_own_tools_are_told_that_it_is() -> None:
         (404, '{"action": "terminate", "time": "2026-11-28T12:00:00Z"}', None),
     ],
 )
-def test_what_aws_says(status: int, text: str, notice: Notice | None) -> None:
+def test_what_aws_says(status: int, text: str, notice: SpotNotice | None) -> None:
     assert aws_notice(MetadataResponse(status, text)) == notice
 
 
@@ -215,7 +215,7 @@ def test_what_aws_says(status: int, text: str, notice: Notice | None) -> None:
     ],
 )
 def test_what_azure_says(event: dict[str, object], seconds: float | None) -> None:
-    expected = None if seconds is None else Notice(NOON + timedelta(seconds=seconds))
+    expected = None if seconds is None else SpotNotice(NOON + timedelta(seconds=seconds))
     freeze = {"EventType": "Freeze", "Resources": [MACHINE]}
     answer = MetadataResponse(200, json.dumps({"Events": [freeze, event]}))
     assert azure_notice(answer, MACHINE, NOON) == expected
@@ -227,7 +227,7 @@ def test_what_azure_says(event: dict[str, object], seconds: float | None) -> Non
 def test_the_upload_is_given_what_the_instance_has_left(left: float | None, grace: float) -> None:
     preemption = Preemption()
     assert (preemption.is_requested, preemption.grace_seconds(NOON)) == (False, GRACE_SECONDS)
-    preemption.notice = Notice(None if left is None else NOON + timedelta(seconds=left))
+    preemption.notice = SpotNotice(None if left is None else NOON + timedelta(seconds=left))
     assert (preemption.is_requested, preemption.grace_seconds(NOON)) == (True, grace)
 
 
@@ -236,13 +236,13 @@ def test_who_has_too_little_time_to_be_heard_lives_as_long_as_the_instance(
     left: float | None, stay: float
 ) -> None:
     preemption = Preemption()
-    preemption.notice = Notice(None if left is None else NOON + timedelta(seconds=left))
+    preemption.notice = SpotNotice(None if left is None else NOON + timedelta(seconds=left))
     assert preemption.seconds_to_wait(NOON) == stay
 
 
 def test_a_signal_ends_the_stay() -> None:
     preemption = Preemption()
-    preemption.notice = Notice(datetime.now(UTC) + timedelta(seconds=10))
+    preemption.notice = SpotNotice(datetime.now(UTC) + timedelta(seconds=10))
     told = list[str]()
     waiting = threading.Thread(target=preemption.wait_for_end, args=(told.append,))
     waiting.start()

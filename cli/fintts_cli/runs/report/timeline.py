@@ -82,7 +82,7 @@ def events_of(
     """The main events: requests, the first step, some of the checks, the end.
 
     Args:
-        without_improvement: step of a check → checks in a row without a new best.
+        without_improvement: step of a check → checks in a row without improvement.
     """
     events = [
         *_of_instances(view),

@@ -92,7 +92,7 @@ def write_news(store: Store, view: RunView) -> None:
 
 def look_at_all(store: Store, instance_of: InstanceOf, now: datetime) -> RunList:
     """Every run. A damaged run is listed by name and hides no other; a run whose cloud does not
-    answer shows what the store knows. Takes four requests per run, a few runs at a time.
+    answer shows what the store knows. Takes six requests per run, a few runs at a time.
 
     Raises:
         StoreError: the store cannot be read at all.

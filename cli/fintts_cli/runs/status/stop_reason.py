@@ -52,9 +52,10 @@ def _without_gain(patience: int | None) -> str:
 
 
 def patience_of(config: Mapping[str, object]) -> int | None:
-    """The patience in a run's record; None if it has none."""
+    """The patience in a run's record; None if it has none, or never stops early."""
     stopping = config.get("early_stopping")
     if not isinstance(stopping, dict):
         return None
-    patience = cast("dict[str, object]", stopping).get("patience")
+    rule = cast("dict[str, object]", stopping)
+    patience = None if rule.get("enabled") is False else rule.get("patience")
     return patience if isinstance(patience, int) else None

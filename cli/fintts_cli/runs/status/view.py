@@ -132,7 +132,7 @@ class RunView:
         )
 
     def to_json(self) -> dict[str, object]:
-        """One run in the document of `fintts cloud ps --json`."""
+        """One run in the document of `fintts cloud ps --json`; `report --json` begins with it."""
         return {
             "run": self.run,
             "phase": str(self.phase),

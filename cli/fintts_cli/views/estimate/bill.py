@@ -75,7 +75,7 @@ def early_stopping_lines(estimate: Estimate) -> Iterator[str]:
     else:
         checks = counted(given.patience, "check")
         yield f"watches {given.monitor}; stops after {checks} in a row"
-        yield "without a new best (patience counts validation checks, not steps)"
+        yield "without improvement (patience counts validation checks, not steps)"
         yield ""
     yield from columns(
         ("", "stops at", "time", "cost", ""),

@@ -86,13 +86,13 @@ def _best(report: RunReport) -> Iterator[tuple[str, str, int, float]]:
 
 
 def _bands(report: RunReport) -> Iterator[Mark]:
-    """The checks without a new best, the forecast of the end, the saved steps, the checkpoints."""
+    """The checks without improvement, the forecast of the end, the saved steps, the checkpoints."""
     view, stopping = report.view, report.stopping
     if stopping.config.enabled and stopping.checks:
         last = stopping.checks[-1]
         if last.without_improvement:
             first = stopping.checks[-last.without_improvement - 1 :][0].step
-            text = f"{last.without_improvement} of {stopping.config.patience} without a new best"
+            text = f"{last.without_improvement} of {stopping.config.patience} without improvement"
             yield Mark("patience", text, first, last.step)
     if view.stop_forecast is not None:
         told = view.stop_forecast.forecast

@@ -141,7 +141,7 @@ def rule(report: RunReport) -> Grid | None:
         for check in shown
     ]
     kinds = {place: f"is-{row[-1]}" for place, row in enumerate(rows) if row[-1]}
-    return Grid(("step", "value", "best so far", "without a new best", ""), rows, 0, kinds)
+    return Grid(("step", "value", "best so far", "without improvement", ""), rows, 0, kinds)
 
 
 def checkpoints(report: RunReport) -> Grid | None:

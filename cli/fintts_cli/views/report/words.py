@@ -150,5 +150,5 @@ def rule_line(report: RunReport) -> str:
     least = f" by more than {config.min_delta:g}" if config.min_delta else ""
     return (
         f"{config.monitor}, {config.mode}; the run stops after "
-        f"{counted(config.patience, 'check')} in a row without a new best{least}"
+        f"{counted(config.patience, 'check')} in a row without improvement{least}"
     )

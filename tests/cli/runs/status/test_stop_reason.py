@@ -33,7 +33,12 @@ def test_what_is_not_known_is_left_out() -> None:
 
 @pytest.mark.parametrize(
     ("config", "patience"),
-    [({"early_stopping": {"patience": 5}}, 5), ({"early_stopping": []}, None), ({}, None)],
+    [
+        ({"early_stopping": {"patience": 5}}, 5),
+        ({"early_stopping": {"patience": 5, "enabled": False}}, None),
+        ({"early_stopping": []}, None),
+        ({}, None),
+    ],
 )
 def test_the_patience_is_that_of_the_record(
     config: dict[str, object], patience: int | None

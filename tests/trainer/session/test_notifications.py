@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from fintts_inputs.notify.post import Event, Notice
+from fintts_inputs.notify.post import Event, Notification
 from fintts_inputs.notify.urls import VARIABLE
 from fintts_store.runs.laptop import UNKNOWN_LAPTOP
 from fintts_store.runs.ledger import Asked, take_launch
 from fintts_store.runs.records import Result, StopReason
 from fintts_store.store import Store
 from fintts_trainer.__main__ import main
-from fintts_trainer.session.notices import FORECAST_STEP, Notices
+from fintts_trainer.session.notifications import FORECAST_STEP, Notifications
 from fintts_trainer.session.notifier import MOST_WAITING, Notifier
 from memory_store import MemoryStore
 from notify_server import notify_server
@@ -25,7 +25,7 @@ from tiny_run import start_run
 
 BEGAN = datetime(2026, 12, 1, 9, tzinfo=UTC)
 DEADLINE = BEGAN + timedelta(hours=5)
-NOTICE = Notice(Event.LAUNCHED, "tiny", "started", BEGAN)
+NOTIFICATION = Notification(Event.LAUNCHED, "tiny", "started", BEGAN)
 
 
 class Heard(Notifier):
@@ -33,17 +33,17 @@ class Heard(Notifier):
 
     def __init__(self) -> None:
         super().__init__((), lambda _sentence: None)
-        self.notices: list[Notice] = []
+        self.notifications: list[Notification] = []
 
     def __bool__(self) -> bool:
         return True
 
-    def send(self, notice: Notice) -> None:
-        self.notices.append(notice)
+    def send(self, notification: Notification) -> None:
+        self.notifications.append(notification)
 
     @property
     def texts(self) -> list[str]:
-        return [notice.text for notice in self.notices]
+        return [notification.text for notification in self.notifications]
 
 
 def launched(store: Store, launch: int = 1) -> None:
@@ -88,14 +88,14 @@ def result(**fields: object) -> Result:
 def test_a_run_tells_its_story_with_its_price() -> None:
     heard, store = Heard(), MemoryStore()
     launched(store)
-    notices = Notices(heard, "tiny", BEGAN, DEADLINE)
-    notices.know_cost(store, 1, "A100:1")
-    notices.launched("A100:1", None, at(0.1))
-    notices.after_step(FORECAST_STEP - 1, 3000, 7200.0, at(0.5))
-    notices.after_step(FORECAST_STEP, 3000, 7200.0, at(0.5))
-    notices.new_best(300, "val/loss", 3.5, at(1))
-    notices.taken_away("the spot instance is being taken away", at(1.5))
-    notices.ended(result())
+    notifications = Notifications(heard, "tiny", BEGAN, DEADLINE)
+    notifications.know_cost(store, 1, "A100:1")
+    notifications.launched("A100:1", None, at(0.1))
+    notifications.after_step(FORECAST_STEP - 1, 3000, 7200.0, at(0.5))
+    notifications.after_step(FORECAST_STEP, 3000, 7200.0, at(0.5))
+    notifications.new_best(300, "val/loss", 3.5, at(1))
+    notifications.taken_away("the spot instance is being taken away", at(1.5))
+    notifications.ended(result())
     assert heard.texts == [
         "started on A100:1; it ends by 2026-12-01 14:00 UTC at the latest",
         "all 3,000 steps would end at 2026-12-01 11:30 UTC, for at most $3.10, at $1.20 an hour",
@@ -108,9 +108,9 @@ def test_a_run_tells_its_story_with_its_price() -> None:
 
 def test_most_of_the_time_used_is_said_once() -> None:
     heard = Heard()
-    notices = Notices(heard, "tiny", BEGAN, DEADLINE)
+    notifications = Notifications(heard, "tiny", BEGAN, DEADLINE)
     for hours in (3.9, 4.0, 4.1):
-        notices.after_step(1200, 3000, None, at(hours))
+        notifications.after_step(1200, 3000, None, at(hours))
     assert heard.texts == [
         "80 % of the time until the deadline at 2026-12-01 14:00 UTC is used, at step 1,200 of "
         "3,000"
@@ -119,9 +119,9 @@ def test_most_of_the_time_used_is_said_once() -> None:
 
 def test_a_job_that_starts_late_says_so_as_it_starts() -> None:
     heard = Heard()
-    notices = Notices(heard, "tiny", BEGAN, DEADLINE)
-    notices.launched("A100:1", 900, at(4.5))
-    notices.after_step(901, 3000, None, at(4.6))
+    notifications = Notifications(heard, "tiny", BEGAN, DEADLINE)
+    notifications.launched("A100:1", 900, at(4.5))
+    notifications.after_step(901, 3000, None, at(4.6))
     assert heard.texts == [
         "resumes from about step 900 on A100:1, with 80 % of its time used; it ends by 2026-12-01 "
         "14:00 UTC at the latest"
@@ -143,23 +143,25 @@ def test_an_unknown_gpu_counts_as_the_dearest_and_an_unknown_launch_has_no_price
 ) -> None:
     heard, store = Heard(), MemoryStore()
     launched(store)
-    notices = Notices(heard, "tiny", BEGAN, DEADLINE)
-    notices.know_cost(store, launch, gpus)
-    notices.taken_away("interrupted", at(1))
+    notifications = Notifications(heard, "tiny", BEGAN, DEADLINE)
+    notifications.know_cost(store, launch, gpus)
+    notifications.taken_away("interrupted", at(1))
     assert heard.texts == [f"interrupted{said}"]
 
 
 @pytest.mark.parametrize(
-    ("notices", "said"),
+    ("notifications", "said"),
     [(1, "did not take the last notification in time"), (MOST_WAITING + 2, "is too slow")],
 )
-def test_a_url_that_hangs_delays_neither_the_run_nor_the_others(notices: int, said: str) -> None:
+def test_a_url_that_hangs_delays_neither_the_run_nor_the_others(
+    notifications: int, said: str
+) -> None:
     heard: list[str] = []
     with notify_server("hangs") as hung, notify_server() as well:
         bad = Notifier([hung.url], heard.append)
-        Notifier([hung.url, well.url], list[str]().append).send(NOTICE)
-        for _ in range(notices):
-            bad.send(NOTICE)
+        Notifier([hung.url, well.url], list[str]().append).send(NOTIFICATION)
+        for _ in range(notifications):
+            bad.send(NOTIFICATION)
         assert well.has_taken.wait(30)
         bad.close(0.05)
     host = re.escape(hung.url[: hung.url.index("/services")])
@@ -170,8 +172,8 @@ def test_trouble_is_logged_once() -> None:
     said: list[str] = []
     with notify_server("refuses") as server:
         notifier = Notifier([server.url], said.append)
-        notifier.send(NOTICE)
-        notifier.send(NOTICE)
+        notifier.send(NOTIFICATION)
+        notifier.send(NOTIFICATION)
         notifier.close(30)
     assert len(server.paths) == 2
     assert [sentence.partition("… ")[2] for sentence in said] == ["refuses it (HTTP 403)"]

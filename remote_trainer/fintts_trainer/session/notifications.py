@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from fintts_inputs.notify.post import Event, Notice
+from fintts_inputs.notify.post import Event, Notification
 from fintts_store.runs.records import StopReason
 from fintts_trainer.session.launch_cost import launch_cost
 
@@ -28,7 +28,7 @@ ENDINGS = {
 }
 
 
-class Notices:
+class Notifications:
     """The notifications of one process of a run; without URLs it does nothing."""
 
     def __init__(
@@ -112,7 +112,7 @@ class Notices:
         return f"; this launch costs {self._cost.if_it_ends(ended_at)}"
 
     def _send(self, event: Event, text: str, now: datetime) -> None:
-        self._notifier.send(Notice(event, self._run, text, now))
+        self._notifier.send(Notification(event, self._run, text, now))
 
 
 def ending_of(result: Result) -> str:
