@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.codec.shape import CodecShape
     from fintts_inputs.recordings.files import Recordings
+    from fintts_inputs.recordings.transcripts import Spell
 
 LONGEST_SECONDS = 600.0
 """the limit where neither codec nor base model has one"""
@@ -49,6 +50,8 @@ class Survey:
     utterances: tuple[Utterance, ...]
     problems: tuple[Problem, ...]
     warnings: tuple[Problem, ...]
+    spelled: tuple[Problem, ...] = ()
+    """what was put into words, by the place of its text"""
 
     @property
     def seconds(self) -> float:
@@ -81,13 +84,20 @@ def limits_of(codec: CodecShape, model: ModelShape | None) -> Limits:
     )
 
 
-def survey(recordings: Recordings, limits: Limits, on_read: Callable[[int, int], None]) -> Survey:
+def survey(
+    recordings: Recordings,
+    limits: Limits,
+    on_read: Callable[[int, int], None],
+    spell: Spell | None = None,
+) -> Survey:
     """Reads every recording and every text.
 
     Args:
         on_read: called with the number of recordings read so far and in all.
+        spell: puts numbers and abbreviations of a text into words; None leaves texts alone.
     """
     transcripts = read_transcripts(recordings)
+    spelled = [] if spell is None else transcripts.spell_out(spell)
     problems = [*recordings.problems, *transcripts.problems]
     warnings: list[Problem] = [*recordings.hidden]
     utterances: list[Utterance] = []
@@ -106,6 +116,7 @@ def survey(recordings: Recordings, limits: Limits, on_read: Callable[[int, int],
         tuple(utterances),
         tuple(sorted(problems, key=lambda one: one.file)),
         tuple(sorted(warnings, key=lambda one: one.file)),
+        tuple(sorted(spelled, key=lambda one: one.file)),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +20,12 @@ from fintts_store.disk.reading import read_limited
 from fintts_store.errors import StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from fintts_inputs.recordings.files import Recordings
+    from fintts_inputs.text.finnish_numbers import Spelling
+
+    Spell = Callable[[str], tuple[str, tuple[Spelling, ...]]]
 
 LARGEST_LIST_BYTES = 256 * 1024**2
 LJSPEECH = "metadata.csv"
@@ -48,6 +51,15 @@ class Transcripts:
 
     by_name: dict[str, Spoken] = field(default_factory=dict[str, Spoken])
     problems: list[Problem] = field(default_factory=list[Problem])
+
+    def spell_out(self, spell: Spell) -> list[Problem]:
+        """Puts numbers and abbreviations of each text into words; returns each change by place."""
+        changes: list[Problem] = []
+        for name, spoken in self.by_name.items():
+            text, found = spell(spoken.text)
+            self.by_name[name] = replace(spoken, text=text)
+            changes += [Problem(spoken.place, f"{one} → {words}") for one, words in found]
+        return changes
 
 
 def read_transcripts(recordings: Recordings) -> Transcripts:

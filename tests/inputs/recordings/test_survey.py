@@ -12,6 +12,7 @@ from fintts_inputs.codec.find import find_codec
 from fintts_inputs.errors import DataProblem, FolderMissing
 from fintts_inputs.recordings.files import list_recordings
 from fintts_inputs.recordings.survey import Survey, limits_of, survey
+from fintts_inputs.text.spelling import spelled_out
 from parity_fixtures import HERE
 from recordings import LIMITS, PLANTED, plant, speech, text_of, write_corpus, write_recording
 from tiny_run import TINY
@@ -38,6 +39,22 @@ def test_each_of_fifteen_oddities_in_forty_recordings_is_named(tmp_path: Path) -
         assert len(hits) == 1, (file, sentence, said(found))
     assert {one.file for one in found.problems} == NAUGHT
     assert {file for file, _ in said(found)} == PLANTED.keys()
+
+
+def test_texts_are_put_into_words_only_if_asked_and_each_change_is_named(tmp_path: Path) -> None:
+    write_recording(tmp_path, "a.wav", speech(1), text="vuonna 1984 satoi, esim. lunta")
+    write_recording(tmp_path, "b.wav", speech(2), text="talvi oli kylmä")
+    left = look(tmp_path)
+    assert (left.utterances[0].text, left.spelled) == ("vuonna 1984 satoi, esim. lunta", ())
+    found = survey(list_recordings(tmp_path), LIMITS, lambda *_: None, spelled_out)
+    spoken = "vuonna tuhat yhdeksänsataakahdeksankymmentäneljä satoi, esimerkiksi lunta"
+    assert [one.text for one in found.utterances] == [spoken, "talvi oli kylmä"]
+    assert [(one.file, one.sentence) for one in found.spelled] == [
+        ("a.lab", "esim. → esimerkiksi"),
+        ("a.lab", "1984 → tuhat yhdeksänsataakahdeksankymmentäneljä"),
+    ]
+    assert not [one for one in said(found) if "digits" in one[1] or "abbreviation" in one[1]]
+    assert (tmp_path / "a.lab").read_text() == "vuonna 1984 satoi, esim. lunta"
 
 
 def test_nothing_is_skipped_without_a_word(tmp_path: Path) -> None:

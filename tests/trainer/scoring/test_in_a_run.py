@@ -32,7 +32,7 @@ SECTIONS: dict[str, dict[str, Any]] = {
     "validation": {"every": 2, "fraction": 0.2},
     "checkpoints": {"every": 100, "keep_last": 1},
     "lora": {"dropout": 0.1},
-    "samples": {"held_out": 2, "max_seconds": 0.5},
+    "samples": {"held_out": 2, "max_seconds": 0.5, "seconds_a_check": 240},
 }
 
 

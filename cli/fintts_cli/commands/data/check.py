@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fintts_cli.commands.data.checked import Folder, checked_data
+from fintts_cli.commands.data.spelled import SpellNumbers, speller
 from fintts_cli.commands.opening import read_sources, with_base_model
 from fintts_cli.commands.options import BaseModel, Config, Json, Quiet
 from fintts_cli.encoding import require_readers
@@ -36,6 +37,7 @@ def check(
             help="Frame rate of pairs; by default that of data.json, or 21.5.",
         ),
     ] = None,
+    spell_numbers: SpellNumbers = None,
     base_model: BaseModel = None,
     config: Config = None,
     json: Json = False,
@@ -61,8 +63,13 @@ def check(
         # It needs the packages that read sound, which pairs do not.
         from fintts_cli.commands.data.recorded import check_recordings
 
-        check_recordings(terminal, found, recordings)
+        check_recordings(terminal, found, recordings, speller(spell_numbers))
         return
+    if spell_numbers is not None:
+        raise UsageProblem(
+            "--spell-numbers is of recordings, and pairs have their texts already",
+            "give it to `fintts data encode`",
+        )
     view = look_at(found, frames_per_second, terminal)
     if json:
         terminal.document(view.to_json())

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from fintts_cli.commands.data.spelled import SpellNumbers, speller
 from fintts_cli.commands.opening import read_sources, with_base_model
 from fintts_cli.commands.options import BaseModel, Codec, Config, Json, Quiet
 from fintts_cli.commands.targets import refuse_unwritable
@@ -23,6 +24,7 @@ def encode(
         typer.Option(metavar="DIR", help="Target folder; by default SOURCE-codes."),
     ] = None,
     codec: Codec = None,
+    spell_numbers: SpellNumbers = None,
     base_model: BaseModel = None,
     config: Config = None,
     json: Json = False,
@@ -44,7 +46,7 @@ def encode(
     # It needs the packages that read sound.
     from fintts_cli.commands.data.encoded import encode_recordings
 
-    encode_recordings(terminal, recordings, target, codec, base)
+    encode_recordings(terminal, recordings, target, codec, base, speller(spell_numbers))
 
 
 def _refuse_target(source: Path, target: Path) -> None:

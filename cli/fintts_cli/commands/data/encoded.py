@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from fintts_inputs.codec.find import CodecFile
     from fintts_inputs.recordings.files import Recordings
     from fintts_inputs.recordings.survey import Survey
+    from fintts_inputs.recordings.transcripts import Spell
 
 
 def encode_recordings(
@@ -30,11 +31,13 @@ def encode_recordings(
     target: Path,
     codec: Path | None,
     base: Path | HubModel | None,
+    spell: Spell | None = None,
 ) -> None:
     """Encodes what has no problem, and shows everything by file.
 
     Args:
         codec: its file or folder; None is the codec beside the base model.
+        spell: puts numbers of texts into words, if you asked for it.
 
     Raises:
         CheckFailed: a recording cannot be used, or the encoder failed; the others are encoded.
@@ -42,7 +45,9 @@ def encode_recordings(
         InputError: one of them is damaged, or they do not fit each other.
     """
     file, model = _open_codec(codec, base)
-    surveyed = _survey(terminal, recordings, file, model)
+    limits = limits_of(file.shape, model)
+    with terminal.progress("reading") as show:
+        surveyed = survey(recordings, limits, show, spell)
     view = RecordingsView(surveyed, file.shape)
     if surveyed.utterances:
         view = _encode(terminal, surveyed, file, target)
@@ -84,13 +89,6 @@ def _open_codec(
     if model is None:
         return find_codec(place, BY_OPTION), None
     return find_codec_for(model, place, BY_OPTION), model
-
-
-def _survey(
-    terminal: Terminal, recordings: Recordings, file: CodecFile, model: ModelShape | None
-) -> Survey:
-    with terminal.progress("reading") as show:
-        return survey(recordings, limits_of(file.shape, model), show)
 
 
 def _encode(terminal: Terminal, surveyed: Survey, file: CodecFile, target: Path) -> RecordingsView:

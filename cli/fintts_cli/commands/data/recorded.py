@@ -29,12 +29,18 @@ if TYPE_CHECKING:
     from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.recordings.files import Recordings
     from fintts_inputs.recordings.survey import Survey
+    from fintts_inputs.recordings.transcripts import Spell
 
 ASSUMED = CodecShape("OpenAudio S1's, assumed", 44_100, 2048, (4096, *9 * (1024,)), 4096)
 """where no codec is at hand"""
 
 
-def check_recordings(terminal: Terminal, found: ReadSettings, recordings: Recordings) -> None:
+def check_recordings(
+    terminal: Terminal,
+    found: ReadSettings,
+    recordings: Recordings,
+    spell: Spell | None = None,
+) -> None:
     """Shows hours and lengths, every problem by file, steps an epoch, and the bill of the run.
 
     Raises:
@@ -42,7 +48,7 @@ def check_recordings(terminal: Terminal, found: ReadSettings, recordings: Record
     """
     codec, model = _codec(terminal, found.settings.base_model)
     with terminal.progress("reading") as show:
-        surveyed = survey(recordings, limits_of(codec, model), show)
+        surveyed = survey(recordings, limits_of(codec, model), show, spell)
     view = RecordingsView(surveyed, codec, run=_run(terminal, found, surveyed, codec))
     if terminal.json:
         terminal.document(view.to_json())

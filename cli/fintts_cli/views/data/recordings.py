@@ -112,6 +112,7 @@ class RecordingsView:
             "speakers": self.speakers,
             "run": None if self.run is None else self.run.to_json(),
             "encoded": None if self.encoded is None else self.encoded.model_dump(mode="json"),
+            "spelled": [_document(one) for one in survey.spelled],
             "problems": [_document(one) for one in self.problems],
             "warnings": [_document(one) for one in survey.warnings],
         }
@@ -138,6 +139,7 @@ def render_recordings(view: RecordingsView) -> str:
     lines += _histogram([one.seconds for one in survey.utterances])
     if view.run is not None:
         lines += view.run.lines()
+    lines += listed("put into words", survey.spelled, every=True)
     lines += listed("problems", view.problems, every=True)
     lines += listed("warnings", survey.warnings, every=True)
     if view.encoded is not None:

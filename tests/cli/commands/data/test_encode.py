@@ -50,6 +50,23 @@ def test_what_has_no_problem_becomes_the_data_that_training_reads(shell: Shell) 
     assert checked["frames_per_second"] == pytest.approx(44_100 / 2048)
 
 
+def test_numbers_are_put_into_words_if_asked_and_each_is_listed(shell: Shell) -> None:
+    (shell.project / "recordings" / "a001.lab").write_text("tammi 3 kertaa")
+    checked = shell("data", "check", "recordings", "--spell-numbers", "fi")
+    assert "put into words: 1\n  a001.lab: 3 → kolme" in checked.stdout
+    assert "has the digits" not in checked.stdout
+    assert shell("data", "encode", "recordings").returncode == 0
+    codes = shell.project / "recordings-codes"
+    assert (codes / "a001.lab").read_text() == "tammi 3 kertaa\n"
+    done = shell("data", "encode", "recordings", "--spell-numbers", "fi", "--json")
+    assert [one["sentence"] for one in json.loads(done.stdout)["spelled"]] == ["3 → kolme"]
+    assert json.loads(done.stdout)["encoded"]["new"] == 0
+    assert (codes / "a001.lab").read_text() == "tammi kolme kertaa\n"
+    pairs = shell("data", "check", "--spell-numbers", "fi")
+    assert pairs.returncode == 2
+    assert "--spell-numbers is of recordings" in pairs.stderr
+
+
 def test_what_is_impossible_is_said_before_anything_is_read(shell: Shell) -> None:
     project = shell.project
     (project / "base" / S1_FILE).rename(project / S1_FILE)
