@@ -132,13 +132,15 @@ class Samples:
             return {}
         if spoken is None or len(spoken) < wanted:
             return None if spoken is None or limits.by_deadline else {}
+        found: Scores = {}
         try:
-            return self.scorer.scores(spoken, limits.check)
+            found.update(self.scorer.scores(spoken, limits.check))
         except Interrupted:
             return None
         except OutOfTime as limit:
             self._explain(f"speaking and measuring do not fit into {limit}")
-            return None if limits.by_deadline else {}
+            return None if limits.by_deadline else found
+        return found
 
     def _of_recordings(self, found: Scores) -> Scores:
         """The measures of the recordings; for the voice, how similar they are to each other."""

@@ -20,7 +20,7 @@ from fintts_trainer.scoring.asr import RATE
 from fintts_trainer.scoring.speaker import voice_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -67,8 +67,8 @@ class Scorer:
     dnsmos: Dnsmos | None = None
     _failed: set[str] = field(default_factory=set[str])
 
-    def scores(self, spoken: Sequence[Spoken], look: Look) -> Scores:
-        """Every measure of these sentences together that has a value.
+    def scores(self, spoken: Sequence[Spoken], look: Look) -> Iterator[tuple[str, float]]:
+        """Every measure of these sentences together that has a value, one after the other.
 
         Args:
             look: called between parts; what it raises ends the measuring.
@@ -78,7 +78,6 @@ class Scorer:
         """
         heard = [Spoken(one.text, at_rate_of_models(one.wave, self.rate)) for one in spoken]
         measures = {"cer": self._cer, "similarity": self._similarity, "dnsmos": self._dnsmos}
-        found: Scores = {}
         for name, measure in measures.items():
             look()
             try:
@@ -89,8 +88,7 @@ class Scorer:
                 self._explain(name, error)
                 continue
             if value is not None and math.isfinite(value):
-                found[name] = value
-        return found
+                yield name, value
 
     def _cer(self, spoken: Sequence[Spoken], look: Look) -> float | None:
         """Edits of all sentences over their characters: the character error rate, pooled."""

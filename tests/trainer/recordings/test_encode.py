@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 
+import encode_lives
 from checks import every
 from fintts_inputs.codec.find import find_codec
 from fintts_inputs.data.check import check_folder
@@ -240,6 +241,25 @@ def test_a_killed_process_leaves_whole_files_alone(
     (to / f"{TEMPORARY_PREFIX}unfinished").write_bytes(b"x")
     assert encode(source, to).kept >= 1
     assert content(to) == content(undisturbed)
+
+
+@pytest.mark.long
+def test_killed_again_and_again_it_writes_the_same_bytes(tmp_path: Path) -> None:
+    """ENCODE_FILES=500 is the whole measurement."""
+    files = int(os.environ.get("ENCODE_FILES", "40"))
+    kills = files // 4
+    source, to, path = tmp_path / "recordings", tmp_path / "killed", tmp_path / "plan.json"
+    for number in range(files):
+        sound = speech(number, 0.3 + 0.01 * (number % 7), 16_000)
+        write_recording(source, f"{number:03}.wav", sound, 16_000, text=text_of(number))
+    encode(source, tmp_path / "undisturbed")
+    path.write_text(plan_of(source, to).model_dump_json())
+    lives = [sys.executable, "-P", encode_lives.__file__, str(path), str(kills)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    run = subprocess.run(lives, capture_output=True, text=True, check=False, env=environment)
+    assert run.returncode == 0, run.stderr
+    assert int(run.stdout) >= kills // 2
+    assert content(to) == content(tmp_path / "undisturbed")
 
 
 def test_a_full_disk_ends_it_and_what_is_done_stays(source: Path, tmp_path: Path) -> None:

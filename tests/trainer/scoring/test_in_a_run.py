@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,7 @@ def test_a_check_that_is_interrupted_is_judged_by_the_next_job(
     run, preemption = watching(tmp_path / "run", "eval/similarity", patience=9), Preemption()
     measure = Scorer.scores
 
-    def taken(self: Scorer, *args: Any) -> dict[str, float]:
+    def taken(self: Scorer, *args: Any) -> Any:
         if taken.calls == 2:  # type: ignore[attr-defined] # base and recordings come first
             preemption.signal = signal.SIGTERM
         taken.calls += 1  # type: ignore[attr-defined]
@@ -260,3 +261,18 @@ def test_training_does_not_notice_that_it_is_measured(tmp_path: Path) -> None:
     assert len(values(run, "cer")) == 3
     assert newest(run)[0] == newest(silent)[0]
     assert newest(run)[1]["rng"] == newest(silent)[1]["rng"]
+
+
+def test_two_processes_stop_by_the_ear_of_the_first(tmp_path: Path) -> None:
+    run = watching(tmp_path / "run", "eval/similarity", patience=1)
+    environment = {**run.environment(), "FINTTS_PROCESSES": "2"}
+    done = subprocess.run(
+        run.command("run"), env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    result = read_result(run.store, run.name)
+    assert result is not None
+    heard = values(run, "similarity")
+    assert result.stop_reason == StopReason.EARLY_STOPPING
+    assert result.step == max(heard)
+    assert result.best_step in heard.keys() - {0}

@@ -44,24 +44,24 @@ def buzz(hertz: float, seconds: float = 1.0) -> Wave:
     return (0.2 * np.sign(np.sin(2 * np.pi * hertz * time)) ** 3).astype(np.float32)
 
 
-def nothing() -> None:
-    pass
+def scores(scorer: Scorer, spoken: list[Spoken]) -> dict[str, float]:
+    return dict(scorer.scores(spoken, lambda: None))
 
 
 def test_the_error_rate_is_pooled_over_all_sentences() -> None:
     log: list[str] = []
     scorer = Scorer(RATE, "fi", log.append, recogniser=Says("hyvää huomenta", "ei"))
     spoken = [Spoken("Hyvää huomenta!", buzz(100)), Spoken("Joo", buzz(100))]
-    assert scorer.scores(spoken, nothing) == {"cer": pytest.approx(3 / 17)}
+    assert scores(scorer, spoken) == {"cer": pytest.approx(3 / 17)}
     assert log == ["heard “ei” for “joo”"]
 
 
 def test_a_sentence_without_letters_is_not_counted() -> None:
     scorer = Scorer(RATE, "fi", print, recogniser=Says("mitä", "joo"))
     spoken = [Spoken("…", buzz(100)), Spoken("Joo", buzz(100))]
-    assert scorer.scores(spoken, nothing) == {"cer": 0.0}
+    assert scores(scorer, spoken) == {"cer": 0.0}
     alone = Scorer(RATE, "fi", print, recogniser=Says("mitä"))
-    assert alone.scores([Spoken("…", buzz(100))], nothing) == {}
+    assert scores(alone, [Spoken("…", buzz(100))]) == {}
 
 
 def test_a_voice_is_most_similar_to_itself() -> None:
@@ -70,11 +70,11 @@ def test_a_voice_is_most_similar_to_itself() -> None:
     assert voice is not None
     assert voice.ceiling is not None
     scorer = Scorer(RATE, "fi", print, encoder=encoder, voice=voice)
-    same = scorer.scores([Spoken("a", buzz(107, 2))], nothing)["similarity"]
-    other = scorer.scores([Spoken("a", buzz(400, 2))], nothing)["similarity"]
+    same = scores(scorer, [Spoken("a", buzz(107, 2))])["similarity"]
+    other = scores(scorer, [Spoken("a", buzz(400, 2))])["similarity"]
     assert other < same <= 1.0001
     assert other < voice.ceiling
-    assert scorer.scores([Spoken("a", np.zeros(RATE, np.float32))], nothing) == {}
+    assert scores(scorer, [Spoken("a", np.zeros(RATE, np.float32))]) == {}
     assert voice_in(encoder, [], RATE) is None
     alone = voice_in(encoder, [buzz(100)], RATE)
     assert alone is not None
@@ -83,9 +83,9 @@ def test_a_voice_is_most_similar_to_itself() -> None:
 
 def test_a_silent_sentence_has_no_quality() -> None:
     scorer = Scorer(RATE, "fi", print, dnsmos=open_dnsmos(tiny_eval.DNSMOS))
-    assert set(scorer.scores([Spoken("a", buzz(100))], nothing)) == {"dnsmos"}
+    assert set(scores(scorer, [Spoken("a", buzz(100))])) == {"dnsmos"}
     silent = [Spoken("a", buzz(100)), Spoken("b", np.zeros(RATE, np.float32))]
-    assert scorer.scores(silent, nothing) == {}
+    assert scores(scorer, silent) == {}
 
 
 def test_a_measure_that_fails_leaves_the_others_alone(tmp_path: Path) -> None:
@@ -93,12 +93,12 @@ def test_a_measure_that_fails_leaves_the_others_alone(tmp_path: Path) -> None:
     recogniser = open_recogniser(tiny_eval.write_ctc(tmp_path / "asr"), "fi", CPU)
     broken = Scorer(RATE, "fi", log.append, recogniser=Says(), dnsmos=open_dnsmos(tiny_eval.DNSMOS))
     for _ in range(2):
-        assert set(broken.scores([Spoken("joo", buzz(100))], nothing)) == {"dnsmos"}
+        assert set(scores(broken, [Spoken("joo", buzz(100))])) == {"dnsmos"}
     assert log == [
         "eval/cer has no value here, and training goes on: IndexError('pop from empty list')"
     ]
     whole = Scorer(RATE, "fi", log.append, recogniser=recogniser)
-    assert set(whole.scores([Spoken("joo", buzz(100))], nothing)) == {"cer"}
+    assert set(scores(whole, [Spoken("joo", buzz(100))])) == {"cer"}
 
 
 @pytest.mark.parametrize("why", [OutOfTime, Interrupted])
@@ -108,4 +108,20 @@ def test_the_limits_end_the_measuring(why: type[Exception]) -> None:
 
     scorer = Scorer(RATE, "fi", print, recogniser=Says("joo"))
     with pytest.raises(why):
-        scorer.scores([Spoken("joo", buzz(100))], look)
+        dict(scorer.scores([Spoken("joo", buzz(100))], look))
+
+
+def test_what_was_measured_before_the_time_was_over_is_kept() -> None:
+    looks: list[int] = []
+
+    def look() -> None:
+        looks.append(1)
+        if len(looks) == 4:  # before CER, in it, before the similarity, before DNSMOS
+            raise OutOfTime
+
+    model = open_dnsmos(tiny_eval.DNSMOS)
+    scorer = Scorer(RATE, "fi", print, recogniser=Says("joo"), dnsmos=model)
+    found: dict[str, float] = {}
+    with pytest.raises(OutOfTime):
+        found.update(scorer.scores([Spoken("joo", buzz(100))], look))
+    assert found == {"cer": 0.0}

@@ -139,12 +139,26 @@ def render_recordings(view: RecordingsView) -> str:
     lines += _histogram([one.seconds for one in survey.utterances])
     if view.run is not None:
         lines += view.run.lines()
+        lines += more(len(survey.utterances), survey.seconds, view.run.samples_per_step)
     lines += listed("put into words", survey.spelled, every=True)
     lines += listed("problems", view.problems, every=True)
     lines += listed("warnings", survey.warnings, every=True)
     if view.encoded is not None:
         lines += ["", *_encoded(view, view.encoded)]
     return "\n".join(lines)
+
+
+def more(utterances: int, seconds: float, samples_per_step: int) -> list[str]:
+    """What another hour would be; what it would gain is not known before a run."""
+    if not seconds:
+        return []
+    an_hour = round(3600 * utterances / seconds)
+    steps = round(an_hour / samples_per_step)
+    return [
+        f"  more        another hour like these is about {counted(an_hour, 'utterance')}, and "
+        f"{counted(steps, 'step')} more an epoch",
+        "              what it would gain, only a run shows: train on a part, and compare",
+    ]
 
 
 def _loudness(survey: Survey) -> list[str]:

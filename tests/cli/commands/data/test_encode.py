@@ -151,6 +151,7 @@ def test_recordings_are_checked_without_encoding_them(shell: Shell) -> None:
     shown = shell("data", "check").stdout
     assert "  0-1   s   #" in shown
     assert "the bill    3,000 steps on A100-80GB:1: $" in shown
+    assert "another hour like these is about" in shown
     assert "budget" not in shown
     (project / "fintts.yaml").write_text(f"{settings}budget_usd: 0.01\n")
     assert "over your $0.01" in " ".join(shell("data", "check").stdout.split())
