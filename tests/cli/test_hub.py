@@ -9,12 +9,14 @@ from pathlib import Path
 
 import pytest
 
+import tiny_eval
 from cli_project import Shell, write_project
 from fintts_cli.hub import wanted_files
 from fintts_cli.settings.hub_model import HubModel, looks_like_id, origin_of, parse
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.runs import read_run
 from hub_server import COMMIT, OWNER_MODEL, Hub, hub
+from parity_fixtures import HERE
 from tiny_run import TINY
 
 SECRET = "hf_plantedPlantedPlanted"
@@ -197,3 +199,37 @@ def test_a_folder_of_the_cache_knows_where_it_came_from() -> None:
     assert origin_of(cache) == HubModel("fishaudio/openaudio-s1-mini", "abc")
     assert origin_of(Path("/x/models/snapshots/abc")) is None
     assert origin_of(Path("/base_model")) is None
+
+
+def test_a_speech_recogniser_is_downloaded_without_what_can_hold_code(tmp_path: Path) -> None:
+    repository = tiny_eval.write_ctc(tmp_path / "asr")
+    (repository / "pytorch_model.bin").write_bytes(b"pickle")
+    (repository / "modeling.py").write_text("raise SystemExit")
+    base = Path(shutil.copytree(TINY, tmp_path / "base"))
+    shutil.copytree(HERE / "codec_for_fish_s1_tiny", base, dirs_exist_ok=True)
+    asked = {
+        "FINTTS_SAMPLES__HELD_OUT": "1",
+        "FINTTS_SAMPLES__MAX_SECONDS": "0.5",
+        "FINTTS_SAMPLES__SECONDS_A_CHECK": "240",
+        "FINTTS_EVAL__ASR": OWNER_MODEL,
+        **SHORT,
+    }
+    with hub(repository) as serving:
+        here = shell(tmp_path, serving.url, str(base))
+        looked = here("cloud", "launch", "--dry-run", "--name", "heard", **asked)
+        assert looked.returncode == 1
+        assert f"the speech recogniser {OWNER_MODEL} is not on this machine yet" in looked.stderr
+        assert serving.fetched == []
+        done = here("train", "--name", "heard", **asked)
+        assert done.returncode == 0, done.stderr
+        assert "eval/cer" in done.stderr
+        needed = {"config.json", "model.safetensors", "processor_config.json", "vocab.json"}
+        assert set(serving.fetched) == needed | {"tokenizer_config.json"}
+    record = read_run(DirectoryStore(here.project / "store"), "heard")
+    assert {one.name for one in record.eval_models["asr"].files} == set(serving.fetched)
+    again = here("cloud", "launch", "--dry-run", "--name", "another", HF_HUB_OFFLINE="1", **asked)
+    assert again.returncode == 0, again.stderr
+    asked["FINTTS_EVAL__ASR"] = "hf://nobody/nothing"
+    wrong = here("train", "--name", "wrong", **asked)
+    assert wrong.returncode == 2
+    assert "eval.asr" in wrong.stderr
