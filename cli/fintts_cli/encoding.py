@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from fintts_cli.errors import CheckFailed, UsageProblem
+from fintts_cli.errors import CheckFailed
 from fintts_cli.local_trainer import require_trainer
+from fintts_cli.sound_packages import require_readers
 from fintts_cli.trainer_answers import follow_trainer
 from fintts_inputs.recordings.plan import Answer, Encoded, Progress
 
@@ -15,22 +15,11 @@ if TYPE_CHECKING:
 
     from fintts_inputs.recordings.plan import EncodePlan, Refused
 
-READERS = ("soundfile", "soxr", "pyloudnorm")
-
-
-def require_readers() -> None:
-    """Raises UsageProblem if the packages that read recordings are not installed."""
-    if any(find_spec(package) is None for package in READERS):
-        raise UsageProblem(
-            "the packages for reading recordings are not installed",
-            "pip install 'fintts[trainer,audio]'",
-        )
-
 
 def require_encoder() -> None:
     """Raises UsageProblem if the packages that encode recordings are not installed."""
-    require_readers()
     require_trainer()
+    require_readers()
 
 
 def encode(plan: EncodePlan, tell: Callable[[Progress], None]) -> Encoded:

@@ -43,5 +43,9 @@ SETUP_SECONDS = {True: 20.0, False: 600.0}
 """here; on a rented instance, which boots in two minutes and installs the trainer in eight"""
 
 
+FETCHED_BYTES_PER_SECOND = 50e6
+"""from the store to a rented instance, and verified: an assumption, half of a gigabit's worth"""
+
+
 TEARDOWN_SECONDS = {True: 1.0, False: 110.0}
 """here; on a rented instance, whose idleness is checked once a minute: 96 to 107 s measured"""

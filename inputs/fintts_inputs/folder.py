@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from fintts_inputs.errors import DataProblem, FolderMissing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 UNSPEAKABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """control characters, and bytes of a name that are not UTF-8"""
@@ -105,6 +105,19 @@ def nfc(text: str) -> str:
 def written_name(folder: Path, path: Path) -> str:
     """The relative name from the file system's bytes, decoded as UTF-8 in every locale."""
     return os.fsencode(path.relative_to(folder).as_posix()).decode("utf-8", "surrogateescape")
+
+
+def refuse_problems(folder: Path, problems: Sequence[Problem]) -> None:
+    """Raises DataProblem with the first problems, if there are any."""
+    if not problems:
+        return
+    named = "; ".join(f"{each.file}: {each.sentence}" for each in problems[:3])
+    more = f"; and {len(problems) - 3} more" if len(problems) > 3 else ""
+    count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
+    raise DataProblem(
+        f"{folder} has {count}: {named}{more}",
+        f"list all of them with: fintts data check {folder}",
+    )
 
 
 def shown_name(name: str) -> str:

@@ -22,6 +22,7 @@ from fintts_inputs.prompts import of_another_prompt, prompt_begun_with
 from fintts_inputs.rules import rule_of, schedule_of
 from fintts_trainer.checkpoint import LoopState
 from fintts_trainer.data.open import open_encoded, open_feed
+from fintts_trainer.data.pack_of_run import PackOfRun
 from fintts_trainer.families import open_configured
 from fintts_trainer.forecast.forecaster import Forecaster
 from fintts_trainer.forecast.replanner import replanner_of
@@ -98,7 +99,8 @@ def _build(session: Session, world: World) -> Training:
     config = session.config
     session.progress.begin("fetching the base model", LEAST_SECONDS, "setup")
     base = _base_model(session)
-    feed = open_feed(open_encoded(session, base), config, world)
+    source = PackOfRun(session.job, session.record, session.progress)
+    feed = open_feed(open_encoded(session, base, source), config, world)
     if world.device.type == "cpu":
         _prepare_cpu(session)
     size_bytes = sum(file.size_bytes for file in session.record.base_model.files)
@@ -125,7 +127,7 @@ def _build(session: Session, world: World) -> Training:
     samples = None
     if isinstance(session, StoreSession):
         # before a step is tried, since the codec takes memory, too
-        samples = open_samples(session, world, base, is_compiled=is_compiled)
+        samples = open_samples(session, world, base, source, is_compiled=is_compiled)
     return Training(
         session=session,
         world=world,

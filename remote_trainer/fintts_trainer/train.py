@@ -13,17 +13,22 @@ from fintts_store.runs.records import Phase, Result, StopReason
 from fintts_store.runs.runs import read_result
 from fintts_trainer.check import check, judge_samples
 from fintts_trainer.data.prefetch import prefetched
-from fintts_trainer.finish import finish
+from fintts_trainer.finish import end_preempted, finish
 from fintts_trainer.machine.capacity import full_disk_explained
 from fintts_trainer.machine.local_gpus import local_gpus
 from fintts_trainer.processes.hang_limits import save_limit
 from fintts_trainer.processes.progress import ProgressFile
 from fintts_trainer.processes.random_state import random_state
 from fintts_trainer.processes.world import World
-from fintts_trainer.reasons import external_reason, reason_to_end
+from fintts_trainer.reasons import PREEMPTED, external_reason, reason_to_end
+from fintts_trainer.recordings.stage import encode_recordings
 from fintts_trainer.samples.in_training import begin_samples, speak_if_due
 from fintts_trainer.session.deadline import measured
-from fintts_trainer.session.late_start import end_without_training, starts_too_late
+from fintts_trainer.session.late_start import (
+    end_too_late,
+    end_without_training,
+    starts_too_late,
+)
 from fintts_trainer.session.local_checkpoints import describe_local, remove_local
 from fintts_trainer.session.session import StoreSession, open_session
 from fintts_trainer.setup import set_up
@@ -31,8 +36,10 @@ from fintts_trainer.step import read_steps, take_step
 
 if TYPE_CHECKING:
     from fintts_trainer.reasons import Reason
+    from fintts_trainer.recordings.stage import Early
     from fintts_trainer.session.job import Job
     from fintts_trainer.session.preemption import Preemption
+    from fintts_trainer.session.session import Session
     from fintts_trainer.training import Training
 
 
@@ -53,9 +60,12 @@ def train(job: Job, preemption: Preemption) -> Result | None:
     if world.is_first_here:
         session.poll_spot_notices(preemption)
     if world.highest(int(starts_too_late(session))):
-        return end_without_training(session) if isinstance(session, StoreSession) else None
+        return end_too_late(session) if isinstance(session, StoreSession) else None
     try:
         with full_disk_explained(job.workspace):
+            session, early = encode_recordings(session, world, preemption)
+            if early is not None:
+                return end_while_encoding(session, world, early, preemption)
             training = set_up(session, world)
             reason = train_on(training, preemption)
         if isinstance(session, StoreSession):
@@ -65,6 +75,20 @@ def train(job: Job, preemption: Preemption) -> Result | None:
     except BaseException as error:
         session.report_failure(error)
         raise
+
+
+def end_while_encoding(
+    session: Session, world: World, early: Early, preemption: Preemption
+) -> Result | None:
+    """Ends a run whose recordings are not all encoded; what is encoded stays in the store."""
+    world.leave()
+    if not isinstance(session, StoreSession):
+        return None
+    if early.reason == PREEMPTED:
+        end_preempted(session, 0, None, preemption)
+        return None
+    message = f"{early.so_far}; the next launch of the run goes on from there"
+    return end_without_training(session, StopReason(early.reason), message)
 
 
 def train_on(training: Training, preemption: Preemption) -> Reason:

@@ -67,7 +67,14 @@ class Backend(Protocol):
         ...
 
     def grant(
-        self, url: str, run: str, reads: Sequence[str], deadline_at: datetime, role: str
+        self,
+        url: str,
+        run: str,
+        reads: Sequence[str],
+        deadline_at: datetime,
+        role: str,
+        *,
+        adds_to: Sequence[str] = (),
     ) -> Grant:
         """The credentials for a run's instance to reach this store.
 
@@ -75,9 +82,19 @@ class Backend(Protocol):
             reads: keys of the store, or prefixes that end with `/`, that the run reads beside its
                 own.
             role: that makes the key where the key of this machine cannot; empty for none.
+            adds_to: those of these prefixes to which the run adds files.
         """
         ...
 
-    def try_grant(self, url: str, run: str, reads: Sequence[str], grant: Grant) -> None:
-        """Tries what a trainer does: reads its inputs; writes, reads, lists and removes a key."""
+    def try_grant(
+        self,
+        url: str,
+        run: str,
+        reads: Sequence[str],
+        grant: Grant,
+        *,
+        adds_to: Sequence[str] = (),
+    ) -> None:
+        """Tries what a trainer does: reads its inputs; writes, reads, lists and removes a key; adds
+        a key to each of these prefixes."""
         ...

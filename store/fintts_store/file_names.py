@@ -31,6 +31,7 @@ EVAL_MODEL = frozenset(
     }
 )
 """of a model that measures samples, in addition to the weights of a speech recogniser"""
+RECORDINGS_PART = re.compile(r"\d{5}-[0-9a-f]{64}\.zip")
 LONGEST_NAME = 128
 """characters; file systems hold 255 bytes"""
 _WEIGHTS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\.safetensors(\.index\.json)?")
@@ -66,6 +67,11 @@ def odd_in_codec(names: Iterable[str]) -> list[str]:
 def odd_in_eval_model(names: Iterable[str]) -> list[str]:
     """The names that are not allowed in a model that measures samples."""
     return [name for name in names if name not in EVAL_MODEL and not is_weights_name(name)]
+
+
+def odd_in_recordings(names: Iterable[str]) -> list[str]:
+    """The names that are not allowed among the parts of recordings."""
+    return [name for name in names if RECORDINGS_PART.fullmatch(name) is None]
 
 
 def odd_in_base_model(names: Iterable[str]) -> list[str]:

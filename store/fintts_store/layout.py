@@ -3,8 +3,15 @@
     datasets/<sha256>.safetensors             packed data, written once
     base_models/<digest>/<file>               a base model's folder, written once
     adapters/<digest>/<file>                  an initial adapter of runs, written once
-    codecs/<digest>/<file>                    the codec of runs that speak samples, written once
+    codecs/<digest>/<file>                    the codec of runs that speak or encode, written once
     eval_models/<digest>/<file>               a model that measures samples, written once
+    recordings/<digest>/<part>-<sha256>.zip   recordings to encode, written once; the digest is of
+                                              the sound
+    recordings/<digest>/<sha256>.json         their names and texts
+    encoded/<digest>/<part>-<sha256>.zip      the codes of a part, written by an instance; the
+                                              digest is of sound, codec and recipe
+    encoded/<digest>/<sha256>.safetensors     the data set made of them
+    encoded/<digest>/<texts>.json    512 KiB  which of these belongs to these texts: the commit
     runs/<run>/run.json                  512 KiB  what was requested; never changed
     runs/<run>/revisions/<number>.json   512 KiB  a changed configuration; the highest counts
     runs/<run>/status.json               512 KiB  heartbeat; overwritten
@@ -45,7 +52,8 @@ from fintts_store.errors import InvalidKey, InvalidRunName
 
 DATASETS, BASE_MODELS, ADAPTERS = "datasets/", "base_models/", "adapters/"
 CODECS, EVAL_MODELS = "codecs/", "eval_models/"
-INPUTS = (DATASETS, BASE_MODELS, ADAPTERS, CODECS, EVAL_MODELS)
+RECORDINGS, ENCODED = "recordings/", "encoded/"
+INPUTS = (DATASETS, BASE_MODELS, ADAPTERS, CODECS, EVAL_MODELS, RECORDINGS, ENCODED)
 """prefixes of the inputs of runs"""
 RUNS = "runs/"
 PROBES = "probes/"
@@ -56,6 +64,7 @@ _REVISION = re.compile(r"(\d{6})\.json")
 _ASKED = re.compile(r"(\d{6})/asked\.json")
 _SEEN = re.compile(r"(\d{6})/(up|gone)-(\d{8}T\d{6}\.\d{6}Z)-[0-9a-f]{8}\.json")
 _MOMENT = "%Y%m%dT%H%M%S.%fZ"
+_PART = re.compile(r"(\d{5})-([0-9a-f]{64})\.zip")
 _COMMIT = re.compile(r"(\d{6})-(\d{9})-([0-9a-f]{8})\.json")
 
 
@@ -97,6 +106,37 @@ def codec_prefix(digest: str) -> str:
 def eval_model_prefix(digest: str) -> str:
     """The prefix of the files of a model that measures samples."""
     return f"{EVAL_MODELS}{digest}/"
+
+
+def recordings_prefix(digest: str) -> str:
+    """The prefix of recordings to encode."""
+    return f"{RECORDINGS}{digest}/"
+
+
+def encoded_prefix(digest: str) -> str:
+    """The prefix of what was encoded from recordings."""
+    return f"{ENCODED}{digest}/"
+
+
+def part_name(number: int, sha256: str) -> str:
+    """The name of one part of recordings, or of its codes."""
+    return f"{number:05d}-{sha256}.zip"
+
+
+def part_of(name: str) -> tuple[int, str] | None:
+    """The number and the SHA-256 of a part; None for a foreign file."""
+    match = _PART.fullmatch(name)
+    return None if match is None else (int(match[1]), match[2])
+
+
+def encoded_dataset_key(prefix: str, sha256: str) -> str:
+    """The data set that was made from recordings."""
+    return f"{prefix}{sha256}.safetensors"
+
+
+def encoded_commit_key(prefix: str, texts_sha256: str) -> str:
+    """The record of the data set that belongs to these texts."""
+    return f"{prefix}{texts_sha256}.json"
 
 
 def input_place(key: str) -> str:

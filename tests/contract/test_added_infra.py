@@ -57,10 +57,10 @@ class YardBackend(DirectoryBackend):
     def obstacle(self, url):
         return None
 
-    def grant(self, url, run, reads, deadline_at, role):
+    def grant(self, url, run, reads, deadline_at, role, *, adds_to=()):
         return Grant({"YARD_KEY": "of brass"}, is_for_the_run=True)
 
-    def try_grant(self, url, run, reads, grant):
+    def try_grant(self, url, run, reads, grant, *, adds_to=()):
         pass
 
 

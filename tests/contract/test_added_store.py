@@ -74,10 +74,10 @@ class BoxBackend:
             return Obstacle("a rented instance cannot open a locked box", "take another")
         return None
 
-    def grant(self, url, run, reads, deadline_at, role):
+    def grant(self, url, run, reads, deadline_at, role, *, adds_to=()):
         return Grant({"BOX_KEY": f"{run} until {deadline_at:%Y}"}, is_for_the_run=True)
 
-    def try_grant(self, url, run, reads, grant):
+    def try_grant(self, url, run, reads, grant, *, adds_to=()):
         TRIED.append((url, run, list(reads)))
 '''
 RENTED = {"infra": "aws", "gpus": "H100:1", "store": "box://attic"}

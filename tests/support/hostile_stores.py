@@ -100,7 +100,7 @@ def healthy(store: DirectoryStore, folder: Path, run: str) -> list[Manifest]:
     """A run that ended, with all that a run can have."""
     base = layout.base_model_prefix(DIGEST)
     store.put(f"{base}config.json", b'{"model_type": "dual_ar"}')
-    store.put(record().dataset.key, DATA)
+    store.put(record().packed.key, DATA)
     config = {"training": {"max_steps": 3000}, "checkpoints": {"keep_last": 2}}
     create_run(store, record(run=run, config=config))
     write_status(store, status(run=run, phase=Phase.DONE))

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from fintts_cli.launch.upload import describe_codec, describe_eval_model, upload_files
+from fintts_cli.launch.codec import describe_codec
+from fintts_cli.launch.upload import describe_eval_model, upload_files
 from fintts_inputs.codec.find import find_codec
 from fintts_inputs.config import RunConfig
 from fintts_inputs.data.packing import pack_folder

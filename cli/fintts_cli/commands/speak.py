@@ -22,9 +22,9 @@ from fintts_cli.commands.options import (
     Store,
 )
 from fintts_cli.commands.targets import refuse_in_store, refuse_unwritable
-from fintts_cli.encoding import require_readers
 from fintts_cli.errors import UsageProblem
 from fintts_cli.local_trainer import require_trainer
+from fintts_cli.sound_packages import require_readers
 from fintts_cli.speech.models import base_folder, codec_of
 from fintts_cli.speech.speaker import speak as speak_with_trainer
 from fintts_cli.speech.voices import (

@@ -27,6 +27,7 @@ from fintts_cli.commands.options import (
     Store,
     ValidationEvery,
 )
+from fintts_cli.commands.reading import reading_bar
 from fintts_cli.errors import CheckFailed, CliError
 from fintts_cli.estimate.run import facts_of, terms_here
 from fintts_cli.estimate.run_inputs import RunInputs
@@ -135,13 +136,14 @@ def _prepare(
 ) -> tuple[str, datetime]:
     """Puts what the trainer reads into the store; returns the run's name and deadline."""
     config, now = found.settings.run_config(), datetime.now(UTC)
-    checked = upload.check_inputs(config)
+    with reading_bar(terminal, config.data) as show:
+        checked = upload.check_inputs(config, show).beside(runs)
     inputs_here = RunInputs.of(here, found.settings, checked=checked)
     for sentence in refuse_senseless(facts_of(found.settings, inputs_here)):
         terminal.warn(sentence)
     name = found.settings.name or run_record.make_name(config.data, now.date())
     terms = terms_here(here, found, inputs_here, now)
-    for sentence, hint in first_warnings(checked.data.warnings):
+    for sentence, hint in first_warnings(checked.warnings):
         terminal.warn(sentence, hint)
     refuse_wrong_clock(runs, LOCAL, terminal.warn)
     require_promise(runs, single_writer=found.settings.single_writer)

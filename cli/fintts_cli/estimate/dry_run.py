@@ -26,6 +26,8 @@ from fintts_cost.plan.candidate import Terms
 from fintts_inputs.config import SamplesConfig
 from fintts_inputs.data.listing import CODES, TEXT
 from fintts_inputs.data.pairs import find_pairs
+from fintts_inputs.recordings.files import only_recordings_in
+from fintts_inputs.recordings.transcripts import read_transcripts
 from fintts_store.opening import open_store
 from fintts_store.runs.runs import read_result
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from fintts_cli.estimate.run_inputs import RunInputs
     from fintts_cli.settings.model import Settings
     from fintts_inputs.config import RunConfig
+    from fintts_inputs.recordings.files import Recordings
 
 RUN = "dry-run"
 STEPS = 12
@@ -77,7 +80,7 @@ def measure_pace(
 def _train(folder: Path, config: RunConfig, log: Path) -> DryPace:
     """Runs a few steps in a store of its own; returns their metrics."""
     store, now = open_store(str(folder / "store")), datetime.now(UTC)
-    short = _shortened(config, _some_pairs(config, folder / "data"))
+    short = _shortened(config, _some_data(config, folder / "data"))
     inputs = upload.upload_inputs(store, upload.check_inputs(short), lambda _sentence: None)
     run_record.begin(store, RUN, short, inputs, _terms(now + LIMIT), now)
     code = run_trainer_quietly(
@@ -118,12 +121,29 @@ def _shortened(config: RunConfig, data: Path) -> RunConfig:
     return config.model_copy(update=changes)
 
 
-def _some_pairs(config: RunConfig, target: Path) -> Path:
+def _some_data(config: RunConfig, target: Path) -> Path:
     """Copies utterances from all over the folder, enough for a few different steps."""
     per_step = config.training.batch_size * config.training.gradient_accumulation
     wanted = max(FEWEST_UTTERANCES, STEPS_WORTH * per_step)
     target.mkdir()
-    pairs = find_pairs(config.data)
+    recordings = only_recordings_in(config.data)
+    if recordings is None:
+        return _some_pairs(config.data, target, wanted)
+    return _some_recordings(recordings, target, wanted)
+
+
+def _some_recordings(recordings: Recordings, target: Path, wanted: int) -> Path:
+    texts = read_transcripts(recordings).by_name
+    spoken = [name for name in recordings.audio if name in texts]
+    for number, name in enumerate(spread(spoken, wanted)):
+        path = recordings.audio[name]
+        shutil.copyfile(path, target / f"{number}{path.suffix}")
+        (target / f"{number}{TEXT}").write_text(texts[name].text, encoding="utf-8")
+    return target
+
+
+def _some_pairs(data: Path, target: Path, wanted: int) -> Path:
+    pairs = find_pairs(data)
     for number, name in enumerate(spread(list(pairs), wanted)):
         for path, ending in zip(pairs[name], (CODES, TEXT), strict=True):
             shutil.copyfile(path, target / f"{number}{ending}")

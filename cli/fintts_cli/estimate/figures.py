@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from fintts_cost.interval import Interval
@@ -36,6 +36,13 @@ class Workload:
     def of_samples(cls, samples: int, fraction: float) -> Workload:
         """A workload of so many utterances of a typical length."""
         return cls(samples, round(samples * fraction), TYPICAL_TEXT_TOKENS, TYPICAL_FRAMES)
+
+
+class RecordedWork(NamedTuple):
+    """What recordings are once they are encoded, and how much speech has to be encoded for that."""
+
+    workload: Workload
+    speech_seconds: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,17 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.errors import ConfigError
 from fintts_cli.estimate.work import samples_per_step, seconds_on, work_of_step
-from fintts_cli.places import SETUP_SECONDS, TEARDOWN_SECONDS
+from fintts_cli.places import FETCHED_BYTES_PER_SECOND, SETUP_SECONDS, TEARDOWN_SECONDS
 from fintts_cli.settings.given import OPTION
 from fintts_cli.settings.gpus import parse_gpus
 from fintts_cost.estimate.inputs import EstimateInput
 from fintts_cost.gpus.memory import MemoryModel
 from fintts_cost.interval import Interval
+from fintts_cost.pace.encoding import (
+    SHARES_OF_PEAK,
+    seconds_as_measured,
+    seconds_of_encoding,
+)
 from fintts_cost.pace.throughput import efficiency
 from fintts_cost.plan.reserve import Reserve
 from fintts_cost.training.checkpoint_storage import lora_checkpoint_bytes
@@ -59,6 +64,12 @@ class KnownFigures:
     price: Price
     speaking_bytes: int = 0
     """of the codec beside the model and of what measures, in a run that speaks"""
+    fetched_bytes: int = 0
+    """of the codec that the instance fetches, to speak or to encode"""
+    speech_seconds: float = 0.0
+    """of recordings that the run encodes first"""
+    seconds_per_speech: tuple[float, str] | None = None
+    """what an earlier run on this GPU took to encode a second of speech, and which"""
 
     @property
     def is_local(self) -> bool:
@@ -85,6 +96,7 @@ def estimate_input(known: KnownFigures) -> EstimateInput:
     fast_step, slow_step = _ends(step.value)
     fast_check, slow_check = _ends(check)
     accelerator, _ = parse_gpus(settings.first_gpus)
+    encoding = encoding_of(known)
     return EstimateInput(
         samples=known.workload.samples,
         batch_size=settings.training.batch_size,
@@ -110,6 +122,9 @@ def estimate_input(known: KnownFigures) -> EstimateInput:
         samples_every=settings.samples.every,
         seconds_per_samples=settings.samples.seconds_a_check if settings.samples.is_on else 0,
         setup_seconds=_setup_seconds(known),
+        speech_seconds=known.speech_seconds,
+        encoding=encoding.value,
+        encoding_source=encoding.source,
         teardown_seconds=_or(settings.forecast.teardown_seconds, TEARDOWN_SECONDS[known.is_local]),
         price=known.price,
         accelerator=None if known.is_local else accelerator,
@@ -178,6 +193,28 @@ def _forecast(known: KnownFigures, shape: ModelShape) -> Figure:
     return Figure(seconds_on(work, gpus), source, "forecast")
 
 
+def encoding_of(known: KnownFigures) -> Figure:
+    """Seconds to encode the recordings, by one GPU even if the run has several."""
+    speech = known.speech_seconds
+    if known.seconds_per_speech is not None:
+        factor, source = known.seconds_per_speech
+        return Figure(seconds_as_measured(speech, factor), f"measured by {source}", "measured")
+    if known.is_local:
+        return Figure(
+            seconds_of_encoding(speech, None),
+            "no run has measured it here; a guess for a codec on a CPU",
+            "forecast",
+        )
+    accelerator, _ = parse_gpus(known.settings.first_gpus)
+    low, likely, high = SHARES_OF_PEAK
+    return Figure(
+        seconds_of_encoding(speech, accelerator),
+        f"no run of yours has measured it; computed at {likely:.0%} ({high:.0%} to {low:.0%}) of "
+        f"the float32 peak of {accelerator.name}",
+        "forecast",
+    )
+
+
 def _unknown_speed(sentence: str) -> ConfigError:
     return ConfigError(
         sentence,
@@ -201,8 +238,13 @@ def _ends(value: Interval) -> tuple[float | None, float | None]:
 
 
 def _setup_seconds(known: KnownFigures) -> float:
+    """As set, else as measured without a codec, with the time to fetch the codec of this run."""
+    given = known.settings.forecast.setup_seconds
+    if given is not None:
+        return given
     seen = known.measured.setup_seconds if known.measured is not None else None
-    return _or(known.settings.forecast.setup_seconds, _or(seen, SETUP_SECONDS[known.is_local]))
+    fetching = 0.0 if known.is_local else known.fetched_bytes / FETCHED_BYTES_PER_SECOND
+    return _or(seen, SETUP_SECONDS[known.is_local]) + fetching
 
 
 def reserve_of(settings: Settings) -> Reserve:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 
 from fintts_cli.estimate.figures import Workload
-from fintts_cli.places import LOCAL
+from fintts_cli.places import FETCHED_BYTES_PER_SECOND, LOCAL
 from fintts_cli.settings.gpus import parse_gpus
 from fintts_cost.errors import UnknownAccelerator
 from fintts_inputs.config import RunConfig
@@ -46,15 +46,34 @@ class PastRun:
 
     @property
     def setup_seconds(self) -> float | None:
-        """From the request to the first step; None if an interruption hides it."""
+        """From the request to the first step, without the codec of a rented instance; None if an
+        interruption hides it."""
         if self.result.claims != 1:
             return None
         started = (self.result.started_at - self.record.created_at).total_seconds()
-        return max(started, 0.0) + self.result.phase_seconds.get("setup", 0.0)
+        whole = max(started, 0.0) + self.result.phase_seconds.get("setup", 0.0)
+        return max(whole - self._codec_seconds, 0.0)
+
+    @property
+    def _codec_seconds(self) -> float:
+        """What an estimate counts for fetching the codec that it speaks with."""
+        codec = self.record.codec
+        if codec is None or self.gpus is None or self.record.begins_with_encoding:
+            return 0.0
+        return sum(file.size_bytes for file in codec.files) / FETCHED_BYTES_PER_SECOND
+
+    @property
+    def seconds_per_speech(self) -> float | None:
+        """Seconds of encoding for each second of speech; None if it encoded nothing, or if an
+        interruption hides how much."""
+        recordings, took = self.record.recordings, self.result.phase_seconds.get("encoding")
+        if recordings is None or not took or not recordings.seconds or self.result.claims != 1:
+            return None
+        return took / recordings.seconds if self.record.begins_with_encoding else None
 
     def workload(self, text_per_frame: float) -> Workload:
         """Its data; the record does not hold the length of its texts."""
-        data, fraction = self.record.dataset, self.config.validation.fraction
+        data, fraction = self.record.size, self.config.validation.fraction
         frames = data.frames / max(data.utterances, 1)
         held_out = round(data.utterances * fraction)
         return Workload(data.utterances - held_out, held_out, frames * text_per_frame, frames)

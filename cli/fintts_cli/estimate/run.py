@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
+from statistics import median
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import ConfigError
@@ -35,6 +36,12 @@ if TYPE_CHECKING:
     from fintts_inputs.base_model.shape import ModelShape
 
 
+FLAC_BYTES_PER_SECOND = 60_000
+"""of speech in one channel at 44.1 kHz and 16 bits, two thirds of a WAV: an upper value"""
+ENCODED_FIRST = (
+    "These are recordings, which the run encodes first; once a run has encoded them, the next ones "
+    "on the same recordings use its codes.",
+)
 UNLIMITED = timedelta(days=3650)
 """A run on your own machine ends when you want it to."""
 
@@ -96,6 +103,7 @@ def estimate_run(
     settings = found.settings
     workload = inputs.workload
     shape = inputs.shape(is_needed=settings.forecast.seconds_per_step is None)
+    recorded = inputs.from_recordings
     known = KnownFigures(
         settings=settings,
         origins=found.origins,
@@ -104,12 +112,16 @@ def estimate_run(
         measured=pace_before(here, settings, inputs),
         price=price,
         speaking_bytes=inputs.speaking_bytes(settings),
+        fetched_bytes=inputs.speaking_bytes(settings) or inputs.fetched_codec_bytes,
+        speech_seconds=0.0 if recorded is None else recorded.speech_seconds,
+        seconds_per_speech=encoding_before(settings, inputs),
     )
     notes = (*_notes(inputs), *stop_note(settings, found.origins))
     made = estimate(estimate_input(known))
     facts = _facts(settings, workload, shape)
     candidate = Candidate(settings.gpus, made, spot=settings.spot and not settings.is_local)
-    return RunEstimate(candidate, workload, notes, _extras(here, settings, price, made), facts)
+    extras = _extras(here, settings, price, made, known.fetched_bytes)
+    return RunEstimate(candidate, workload, notes, extras, facts)
 
 
 def facts_of(settings: Settings, inputs: RunInputs) -> Facts:
@@ -131,7 +143,9 @@ def _cloud_of_store(here: Workplace, settings: Settings) -> str | None:
     return backend_of(url).cloud(url)
 
 
-def _extras(here: Workplace, settings: Settings, price: Price, made: Estimate) -> Extras:
+def _extras(
+    here: Workplace, settings: Settings, price: Price, made: Estimate, codec_bytes: int
+) -> Extras:
     """The store that the costs assume: AWS S3 if none is set, since instances need to reach it."""
     is_rented = not settings.is_local
     is_in_s3 = is_rented if settings.store is None else _cloud_of_store(here, settings) == AWS
@@ -141,6 +155,7 @@ def _extras(here: Workplace, settings: Settings, price: Price, made: Estimate) -
         is_rented=is_rented,
         cloud=cloud,
         is_in_s3=is_in_s3,
+        data_bytes=codec_bytes + round(made.given.speech_seconds * FLAC_BYTES_PER_SECOND),
         has_own_image=settings.image is not None,
     )
 
@@ -207,6 +222,24 @@ def pace_before(here: Workplace, settings: Settings, inputs: RunInputs) -> Measu
     return measured_pace(here.state, wanted, inputs.past_runs, sizes)
 
 
+def encoding_before(settings: Settings, inputs: RunInputs) -> tuple[float, str] | None:
+    """What earlier runs on this GPU took to encode a second of speech, and which; None if there is
+    none, or nothing to encode."""
+    recorded = inputs.from_recordings
+    if recorded is None or not recorded.speech_seconds or inputs.model_sizes is None:
+        return None
+    gpus = None if settings.is_local else settings.first_gpus
+    known = [
+        (each.seconds_per_speech, each.record.run)
+        for each in inputs.past_runs
+        if each.gpus == gpus and each.seconds_per_speech is not None
+    ]
+    if not known:
+        return None
+    name = f"run {known[0][1]}" if len(known) == 1 else f"{len(known)} runs"
+    return median(factor for factor, _ in known if factor is not None), name
+
+
 def _notes(inputs: RunInputs) -> tuple[str, ...]:
     if inputs.folder is None:
         return ()
@@ -217,4 +250,5 @@ def _notes(inputs: RunInputs) -> tuple[str, ...]:
         f"{inputs.folder} has {counted(workload.samples, 'utterance')} to train on, "
         f"and holds out {workload.held_out:,} for validation.",
         *(left_out if unpaired else ()),
+        *(ENCODED_FIRST if inputs.from_recordings is not None and inputs.checked is None else ()),
     )

@@ -8,13 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import ConfigError
-from fintts_cli.estimate.figures import Workload
-from fintts_cli.estimate.workload import workload_of_files, workload_of_report
+from fintts_cli.estimate.figures import RecordedWork, Workload
+from fintts_cli.estimate.workload import (
+    workload_of_files,
+    workload_of_recordings,
+    workload_of_report,
+)
 from fintts_cli.settings.hub_model import HubModel, not_here
+from fintts_cli.sound_packages import require_readers
 from fintts_inputs.base_model.reading import refuse_no_base_model
-from fintts_inputs.data.listing import list_folder
+from fintts_inputs.data.listing import CODES, list_folder
 from fintts_inputs.data.pairs import count_unpaired
 from fintts_inputs.errors import BaseModelProblem, FolderMissing
+from fintts_inputs.recordings.files import only_recordings_in
 from fintts_store.file_names import CODEC
 
 if TYPE_CHECKING:
@@ -43,7 +49,7 @@ class RunInputs:
         open_store: gives the store that holds the earlier runs.
         samples: utterances to train on instead of those of the data folder.
         checked: data and base model, if they are open already.
-        recorded: what recordings would be once they are encoded, instead of the data folder.
+        recorded: what the recordings of the data folder are, if they were read already.
     """
 
     data: Path | None
@@ -52,7 +58,7 @@ class RunInputs:
     open_store: Callable[[], Store]
     samples: int | None = None
     checked: CheckedInputs | None = None
-    recorded: Workload | None = None
+    recorded: RecordedWork | None = None
 
     @classmethod
     def of(
@@ -62,7 +68,7 @@ class RunInputs:
         *,
         samples: int | None = None,
         checked: CheckedInputs | None = None,
-        recorded: Workload | None = None,
+        recorded: RecordedWork | None = None,
     ) -> RunInputs:
         """The inputs that the settings name."""
         return cls(
@@ -85,9 +91,9 @@ class RunInputs:
         """
         if self.samples is not None:
             return Workload.of_samples(self.samples, self.validation_fraction)
-        if self.recorded is not None:
-            return self.recorded
-        if self.checked is not None:
+        if self.from_recordings is not None:
+            return self.from_recordings.workload
+        if self.checked is not None and self.checked.data is not None:
             return workload_of_report(self.checked.data, self.validation_fraction)
         if self.data is None:
             raise ConfigError(
@@ -95,6 +101,31 @@ class RunInputs:
                 "set data in fintts.yaml (`fintts init` writes one), or give --samples N",
             )
         return workload_of_files(self.data, self._files, self.validation_fraction)
+
+    @cached_property
+    def from_recordings(self) -> RecordedWork | None:
+        """The work that recordings make; None if the data are codes, or only counted.
+
+        Raises:
+            UsageProblem: the packages that read recordings are not installed.
+            InputError: there are too few.
+        """
+        if self.samples is not None:
+            return None
+        if self.recorded is not None:
+            return self.recorded
+        if self.checked is not None:
+            return _work_of_checked(self.checked, self.validation_fraction)
+        if self.data is None or any(name.endswith(CODES) for name in self._files):
+            return None
+        found = only_recordings_in(self.data)
+        if found is None:
+            return None
+        require_readers()
+        # What reads sound need not be installed for codes.
+        from fintts_cli.estimate.recorded import work_of_files
+
+        return work_of_files(found, self.base_model, self.validation_fraction)
 
     @property
     def folder(self) -> Path | None:
@@ -105,7 +136,8 @@ class RunInputs:
     @cached_property
     def unpaired(self) -> int:
         """Files of the data folder without a partner."""
-        return 0 if self.checked is not None else count_unpaired(self._files)
+        is_checked = self.checked is not None or self.from_recordings is not None
+        return 0 if is_checked else count_unpaired(self._files)
 
     @cached_property
     def _files(self) -> Mapping[str, Path]:
@@ -169,6 +201,12 @@ class RunInputs:
             recogniser = sum(path.stat().st_size for path in weights) or RECOGNISER_BYTES
         return self.codec_bytes + recogniser
 
+    @property
+    def fetched_codec_bytes(self) -> int:
+        """Of the codec that the instance fetches to encode recordings; 0 if it encodes none."""
+        recorded = self.from_recordings
+        return self.codec_bytes if recorded is not None and recorded.speech_seconds else 0
+
     @cached_property
     def past_runs(self) -> list[PastRun]:
         """The finished runs with this base model; none if it is not on this machine, since no run
@@ -183,6 +221,15 @@ class RunInputs:
         from fintts_cli.estimate.past_runs import past_runs
 
         return past_runs(self.open_store(), self.model_sizes)
+
+
+def _work_of_checked(checked: CheckedInputs, fraction: float) -> RecordedWork | None:
+    recordings = checked.recordings
+    if recordings is None:
+        return None
+    utterances = recordings.survey.utterances
+    rate = recordings.codec.shape.frames_per_second
+    return RecordedWork(workload_of_recordings(utterances, rate, fraction), checked.speech_seconds)
 
 
 def _described_in(model: Path | HubModel | None) -> Path | None:

@@ -66,9 +66,21 @@ def workload_of_recordings(
     Raises:
         DataProblem: there are too few.
     """
-    text_bytes = [float(len(each.text.encode())) for each in utterances]
-    frames = [each.seconds * frames_per_second for each in utterances]
-    return _workload([each.name for each in utterances], text_bytes, frames, fraction)
+    each = {one.name: (len(one.text.encode()), one.seconds) for one in utterances}
+    return workload_of_lengths(each, frames_per_second, fraction)
+
+
+def workload_of_lengths(
+    each: Mapping[str, tuple[int, float]], frames_per_second: float, fraction: float
+) -> Workload:
+    """The same from names with the bytes of their texts and the seconds of their recordings.
+
+    Raises:
+        DataProblem: there are too few.
+    """
+    text_bytes = [float(size) for size, _ in each.values()]
+    frames = [seconds * frames_per_second for _, seconds in each.values()]
+    return _workload(list(each), text_bytes, frames, fraction)
 
 
 def _some(items: Sequence[Item]) -> Sequence[Item]:

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from fintts_cli.launch.launch import Launch
 
 
-def grant_for(launch: Launch, reads: Sequence[str] = ()) -> Grant:
+def grant_for(launch: Launch, reads: Sequence[str] = (), adds_to: Sequence[str] = ()) -> Grant:
     """A rented instance's access to the store; this machine has its own.
 
     Args:
         reads: keys and prefixes in the store that the run reads in addition to its own.
+        adds_to: those of these prefixes to which it adds files.
 
     Raises:
         StoreError: no such key can be made, or none that lasts until the deadline.
@@ -25,4 +26,5 @@ def grant_for(launch: Launch, reads: Sequence[str] = ()) -> Grant:
     if launch.settings.is_local:
         return Grant({})
     url, role = launch.store.url, launch.settings.instance_role_arn or ""
-    return backend_of(url).grant(url, launch.run, reads, launch.deadline_at, role)
+    end = launch.deadline_at
+    return backend_of(url).grant(url, launch.run, reads, end, role, adds_to=adds_to)

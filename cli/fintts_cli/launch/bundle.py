@@ -20,18 +20,22 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PACKAGES = ("fintts_trainer", "fintts_inputs", "fintts_store", "fintts_cost")
+READ_HERE = (
+    *("files", "level", "odd", "plan", "receipts", "survey"),
+    *("transcripts", "utterance", "wording"),
+)
 LAPTOP_ONLY = (
-    "fintts_inputs/recordings",
+    *(f"fintts_inputs/recordings/{name}.py" for name in READ_HERE),
     "fintts_inputs/speech/plan.py",
     "fintts_trainer/answers.py",
     "fintts_trainer/commands/encode.py",
     "fintts_trainer/commands/speak.py",
-    "fintts_trainer/recordings",
+    "fintts_trainer/recordings/encode.py",
     "fintts_trainer/synthesis/reference.py",
     "fintts_trainer/synthesis/speak.py",
 )
-"""Parts of these packages that only a laptop needs: recordings are encoded before a launch, and
-`fintts speak` runs here."""
+"""Parts of these packages that only a laptop needs: it reads and checks recordings, and `fintts
+speak` runs here."""
 PINS, LOCK, CHECK = "requirements.in", "requirements.txt", "check_requirements.py"
 EVAL_PINS, EVAL_LOCK = "eval.in", "requirements-eval.txt"
 """the packages that a run needs besides, if it measures samples; and the lock of all"""

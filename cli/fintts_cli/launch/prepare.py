@@ -25,6 +25,7 @@ from fintts_inputs.prompts import of_another_prompt, prompt_begun_with
 from fintts_store.runs.ledger import read_ledger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import datetime
 
     from fintts_cli.settings.read import ReadSettings
@@ -32,22 +33,31 @@ if TYPE_CHECKING:
     from fintts_inputs.config_changes import Change
 
 
-def prepare(here: Workplace, found: ReadSettings, now: datetime, *, force: bool = False) -> Launch:
+def prepare(
+    here: Workplace,
+    found: ReadSettings,
+    now: datetime,
+    *,
+    force: bool = False,
+    on_read: Callable[[int, int], None] = upload.ignore_count,
+) -> Launch:
     """Checks data, model, store and earlier runs, and plans; writes nothing.
 
     Args:
         here: this machine.
         force: allows a run of this name to resume with another configuration if that is safe.
+        on_read: as in `upload.check_inputs`.
 
     Raises:
         CliError, CostError, InputError, StoreError: the run cannot be launched like this.
     """
     settings, hang_factor = found.settings, factor_in()
     config = settings.run_config()
-    checked = upload.check_inputs(config)
+    checked = upload.check_inputs(config, on_read)
     shape = checked.base_model.shape
     name = settings.name or run_record.make_name(config.data, now.date())
     store = here.store_of(settings)
+    checked = checked.beside(store)
     require_tracker_keys(settings)
     record = run_record.existing_run(store, name)
     offered = choices_of(here, found, here.offers, RunInputs.of(here, settings, checked=checked))

@@ -115,6 +115,7 @@ def begin(
         bundle_digest=bundle_digest,
         config=config.model_dump(mode="json"),
         dataset=inputs.dataset,
+        recordings=inputs.recordings,
         base_model=inputs.base_model,
         prompt=inputs.prompt.name,
         initial_adapter=inputs.initial_adapter,

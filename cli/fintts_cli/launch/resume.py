@@ -151,7 +151,7 @@ def refuse_other_inputs(record: RunRecord, inputs: Inputs) -> None:
         UsageProblem: data, base model, adapter, codec or models that measure differ from those
             that the run started with.
     """
-    data_differ = record.dataset.sha256 != inputs.dataset.sha256
+    data_differ = not _is_same_data(record, inputs)
     model_differs = record.base_model.digest != inputs.base_model.digest
     data = ["data: the content of the folder"] if data_differ else []
     model = ["base_model: the content of its files"] if model_differs else []
@@ -170,6 +170,16 @@ def refuse_other_inputs(record: RunRecord, inputs: Inputs) -> None:
             f"run {record.run} started with another configuration: {'; '.join(others)}",
             f"undo these changes, or give a new {ANOTHER_NAME}",
         )
+
+
+def _is_same_data(record: RunRecord, inputs: Inputs) -> bool:
+    """Recordings are the same by sound, texts and codec; codes by the data set made of them."""
+    before, now = record.recordings, inputs.recordings
+    if before is not None and now is not None:
+        return (before.texts, before.encoded) == (now.texts, now.encoded)
+    if record.dataset is None or inputs.dataset is None:
+        return False
+    return record.dataset.sha256 == inputs.dataset.sha256
 
 
 def _weights_of(adapter: AdapterRef | None) -> str | None:

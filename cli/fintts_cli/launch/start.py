@@ -68,10 +68,10 @@ def start(here: Workplace, launch: Launch, infra: Infra, tell: Callable[[str], N
 
 
 def _start(launch: Launch, inputs: Inputs, bundle: Bundle, infra: Infra, journal: Journal) -> None:
-    grant = grant_for(launch, inputs.keys)
+    grant = grant_for(launch, inputs.keys, inputs.adds_to)
     if grant.is_for_the_run:
-        url = launch.store.url
-        backend_of(url).try_grant(url, launch.run, inputs.keys, grant)
+        url, adds_to = launch.store.url, inputs.adds_to
+        backend_of(url).try_grant(url, launch.run, inputs.keys, grant, adds_to=adds_to)
     secrets = {**grant.variables, **launch.settings.secrets}
     if launch.resumes is not None:
         resume.refuse_other_inputs(launch.resumes, inputs)

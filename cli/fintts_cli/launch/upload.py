@@ -1,24 +1,28 @@
-"""Uploads a run's inputs to the store, each once: the packed data set, the base model, the initial
-adapter, and for a run that speaks samples the codec and the models that measure them."""
+"""Uploads a run's inputs to the store, each once: the packed data set or the recordings, the base
+model, the initial adapter, the codec of a run that encodes or speaks, and the models that measure
+what it speaks."""
 
 from __future__ import annotations
 
 import tempfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fintts_cli.launch.adapter import adapter_folder, check_adapter, refuse_another_base
+from fintts_cli.launch.codec import describe_codec
+from fintts_cli.launch.encoded_before import dataset_made_of, seconds_to_encode
 from fintts_cli.settings.hub_model import origin_of
+from fintts_cli.sound_packages import require_readers
 from fintts_cli.views.units import counted, size
 from fintts_inputs.base_model.adapter import ADAPTER_CONFIG, ADAPTER_FILE
 from fintts_inputs.base_model.open import open_base_model
-from fintts_inputs.codec.config import CODEC_CONFIG
 from fintts_inputs.codec.find import find_codec_for
 from fintts_inputs.data.check import check_folder
 from fintts_inputs.data.packing import pack_report
 from fintts_inputs.eval_models import eval_model_files
 from fintts_inputs.file_refs import digest_of, file_ref
+from fintts_inputs.recordings.files import only_recordings_in
 from fintts_store import layout
 from fintts_store.runs.records import (
     AdapterRef,
@@ -27,16 +31,19 @@ from fintts_store.runs.records import (
     DatasetRef,
     EvalModelRef,
     EvalModels,
+    RecordingsRef,
     RunRecord,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from fintts_cli.launch.recordings import CheckedRecordings
     from fintts_inputs.base_model.open import BaseModelFolder
     from fintts_inputs.codec.find import CodecFile
     from fintts_inputs.config import EvalKind, RunConfig
     from fintts_inputs.data.check import DataReport
+    from fintts_inputs.folder import Problem
     from fintts_inputs.prompts import Prompt
     from fintts_store.store import Store
 
@@ -112,15 +119,6 @@ def describe_adapter(folder: Path, source: Path) -> AdapterRef:
     )
 
 
-def describe_codec(codec: CodecFile) -> CodecRef | None:
-    """The files of a codec; None if it lies in the base model's own weights."""
-    if codec.path.is_dir():
-        return None
-    config = codec.path.with_name(CODEC_CONFIG)
-    files = tuple(file_ref(path) for path in (codec.path, config) if path.is_file())
-    return CodecRef(prefix=layout.codec_prefix(digest_of(files)), files=files)
-
-
 def describe_eval_model(paths: Iterable[Path]) -> EvalModelRef:
     """The files of a model that measures samples."""
     files = tuple(file_ref(path) for path in paths)
@@ -161,20 +159,35 @@ def _put_once(store: Store, key: str, source: Path, what: str, tell: Callable[[s
 class Inputs:
     """A run's inputs in the store."""
 
-    dataset: DatasetRef
+    dataset: DatasetRef | None
+    """None if the run has to make it from its recordings"""
     base_model: BaseModelRef
     prompt: Prompt
     """the prompt that the base model is served with and a new run is trained with"""
     initial_adapter: AdapterRef | None = None
     codec: CodecRef | None = None
     eval_models: EvalModels = field(default_factory=EvalModels)
+    recordings: RecordingsRef | None = None
 
     @property
     def keys(self) -> list[str]:
         """Their keys; prefixes end with `/`."""
+        data = [] if self.dataset is None else [self.dataset.key]
+        to_encode = [one.prefix for one in self._to_encode]
         optional = [one.prefix for one in (self.initial_adapter, self.codec) if one is not None]
         measuring = [one.prefix for one in self.eval_models.values()]
-        return [self.dataset.key, self.base_model.prefix, *optional, *measuring]
+        others = [*self.adds_to, self.base_model.prefix, *optional, *measuring]
+        return [*data, *to_encode, *others]
+
+    @property
+    def adds_to(self) -> list[str]:
+        """The prefixes beside the run's own to which its instance adds files."""
+        return [one.encoded for one in self._to_encode]
+
+    @property
+    def _to_encode(self) -> list[RecordingsRef]:
+        is_encoded = self.dataset is not None or self.recordings is None
+        return [] if is_encoded or self.recordings is None else [self.recordings]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,18 +196,48 @@ class CheckedInputs:
 
     config: RunConfig
     base_model: BaseModelFolder
-    data: DataReport
+    data: DataReport | None
+    """None if the data are recordings"""
     codec: CodecFile | None = None
     """of a run that speaks samples"""
     eval_models: Mapping[EvalKind, tuple[Path, ...]] = field(
         default_factory=dict["EvalKind", "tuple[Path, ...]"]
     )
     """the files of what measures them"""
+    recordings: CheckedRecordings | None = None
+    speech_seconds: float = 0.0
+    """of recordings that the run has to encode"""
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What looks wrong in the data and ends no run."""
+        if self.recordings is not None:
+            return self.recordings.survey.warnings
+        return () if self.data is None else self.data.warnings
+
+    def beside(self, store: Store) -> CheckedInputs:
+        """The same, knowing what earlier runs have encoded.
+
+        Raises:
+            StoreError: the store cannot be read.
+        """
+        if self.recordings is None:
+            return self
+        return replace(self, speech_seconds=seconds_to_encode(store, self.recordings))
 
 
-def check_inputs(config: RunConfig) -> CheckedInputs:
+def ignore_count(_done: int, _total: int) -> None:
+    """Ignores how many recordings are read."""
+
+
+def check_inputs(
+    config: RunConfig, on_read: Callable[[int, int], None] = ignore_count
+) -> CheckedInputs:
     """Opens base model, initial adapter, data and, if the run speaks, the codec and the models that
     measure, before the store is used.
+
+    Args:
+        on_read: called with the number of recordings read so far and in all.
 
     Raises:
         CliError, TrainerError: one of them cannot be used for training.
@@ -205,6 +248,13 @@ def check_inputs(config: RunConfig) -> CheckedInputs:
     if config.samples.is_on:
         codec = find_codec_for(base_model.shape, config.base_model, WITHOUT_SAMPLES)
     eval_models = eval_model_files(config.eval) if config.samples.is_on else {}
+    if only_recordings_in(config.data) is not None:
+        require_readers()
+        from fintts_cli.launch.recordings import check_recordings  # it needs what reads sound
+
+        recordings = check_recordings(config.data, base_model, on_read)
+        seconds = recordings.survey.seconds
+        return CheckedInputs(config, base_model, None, codec, eval_models, recordings, seconds)
     report = check_folder(config.data, base_model.shape)
     report.refuse_problems()
     return CheckedInputs(config, base_model, report, codec, eval_models)
@@ -231,16 +281,42 @@ def upload_inputs(
         if folder is not None and config.initial_adapter is not None:
             refuse_another_base(folder, base_model)
             adapter = describe_adapter(folder, config.initial_adapter)
-        begun_with = None if record is None else record.dataset.sha256
-        dataset = upload_dataset(store, checked.data, tell, begun_with)
+        dataset, recordings = _upload_data(store, checked, tell, record)
         upload_files(store, base_model, config.base_model, "the base model", tell)
         if folder is not None and adapter is not None:
             upload_files(store, adapter, folder, "the initial adapter", tell)
-    codec = None if checked.codec is None else describe_codec(checked.codec)
+    codec = _codec_of(checked, encodes=dataset is None)
     if codec is not None:
         upload_files(store, codec, config.base_model, "the codec", tell)
     models: EvalModels = {}
     for kind, paths in checked.eval_models.items():
         models[kind] = describe_eval_model(paths)
         upload_files(store, models[kind], paths[0].parent, NAMES[kind], tell)
-    return Inputs(dataset, base_model, checked.base_model.shape.prompt, adapter, codec, models)
+    prompt = checked.base_model.shape.prompt
+    return Inputs(dataset, base_model, prompt, adapter, codec, models, recordings)
+
+
+def _upload_data(
+    store: Store,
+    checked: CheckedInputs,
+    tell: Callable[[str], None],
+    record: RunRecord | None,
+) -> tuple[DatasetRef | None, RecordingsRef | None]:
+    """The data set, the recordings that it is made of, or both."""
+    if checked.recordings is None:
+        assert checked.data is not None, "data are one of the two"
+        begun_with = None if record is None or record.dataset is None else record.dataset.sha256
+        return upload_dataset(store, checked.data, tell, begun_with), None
+    made = dataset_made_of(store, checked.recordings)
+    if made is not None:
+        tell("an earlier run has encoded these recordings: its codes are used")
+        return made, checked.recordings.described
+    return None, checked.recordings.upload(store, tell)
+
+
+def _codec_of(checked: CheckedInputs, *, encodes: bool) -> CodecRef | None:
+    """The codec that the run needs, if it has files of its own."""
+    if checked.recordings is not None:
+        needed = encodes or checked.config.samples.is_on
+        return checked.recordings.codec_ref if needed else None
+    return None if checked.codec is None else describe_codec(checked.codec)

@@ -25,6 +25,8 @@ class Durations(NamedTuple):
     teardown_seconds: Decimal
     samples_seconds: Decimal = Decimal(0)
     """what is spoken at the start and after checks, at most"""
+    encoding_seconds: Decimal = Decimal(0)
+    """of recordings, before the training"""
 
     @property
     def total_seconds(self) -> Decimal:

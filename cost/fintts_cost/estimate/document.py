@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeAlias
 
+from fintts_cost.amounts import exact
+from fintts_cost.money import cost_usd
+
 if TYPE_CHECKING:
     from fintts_cost.estimate.bill import Bill
     from fintts_cost.estimate.result import Estimate
@@ -25,6 +28,7 @@ def document(estimate: Estimate) -> dict[str, JsonValue]:
             "worst": _scenario(estimate.worst),
         },
         "memory": _memory(estimate),
+        "encoding": _encoding(estimate),
         "uniform_guess": {head.name: head.uniform_guess for head in estimate.given.heads},
     }
 
@@ -56,6 +60,7 @@ def _seconds(estimate: Estimate) -> dict[str, JsonValue]:
         "checkpoint_seconds": float(durations.checkpoint_seconds),
         "teardown_seconds": float(durations.teardown_seconds),
         "samples_seconds": float(durations.samples_seconds),
+        "encoding_seconds": float(durations.encoding_seconds),
         "total_seconds": float(durations.total_seconds),
     }
 
@@ -97,6 +102,21 @@ def _early_stopping(estimate: Estimate) -> JsonValue:
         "saved_training_usd": float(saving.training_usd),
         "saved_seconds": float(saving.seconds),
         "saved_usd": float(saving.usd),
+    }
+
+
+def _encoding(estimate: Estimate) -> JsonValue:
+    given = estimate.given
+    if not given.encoding.high:
+        return None
+    return {
+        "speech_seconds": given.speech_seconds,
+        "seconds": {name: value for name, value in given.encoding.to_json().items()},
+        "cost_usd": {
+            name: float(cost_usd(exact(value), given.price.hourly_rate_usd))
+            for name, value in given.encoding.to_json().items()
+        },
+        "source": given.encoding_source,
     }
 
 

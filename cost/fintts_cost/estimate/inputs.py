@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 MAX_KEEP_LAST = 100_000
 
 
+NO_ENCODING = Interval.exactly(0.0)
+
 PaceKind = Literal["given", "measured", "forecast"]
 """Where the time of a step comes from: you, runs that were measured, or the GPU's data sheet."""
 
@@ -64,6 +66,11 @@ class EstimateInput:
     """the most that speaking takes each time; 0 speaks nothing"""
     setup_seconds: Amount = 0
     teardown_seconds: Amount = 0
+    speech_seconds: float = 0.0
+    """of recordings that the run encodes before it trains"""
+    encoding: Interval = NO_ENCODING
+    """seconds that this takes"""
+    encoding_source: str = ""
     seconds_per_step_source: str = "option"
     fast_seconds_per_step: Amount | None = None
     """at the fast end of a forecast; None if the pace is known"""
@@ -117,6 +124,7 @@ class EstimateInput:
             ("samples.seconds_a_check", self.seconds_per_samples, MAX_SECONDS),
             ("--setup-seconds", self.setup_seconds, MAX_SECONDS),
             ("--teardown-seconds", self.teardown_seconds, MAX_SECONDS),
+            ("encoding", self.encoding.high, MAX_SECONDS),
         )
         for option, value, most in limits:
             require_amount(EstimateError, option, value, most)
@@ -162,12 +170,14 @@ class EstimateInput:
     @property
     def at_fast_end(self) -> EstimateInput:
         """The same run at the fast end of its forecast; unchanged if the pace is known."""
-        return self._at(self.fast_seconds_per_step, self.fast_seconds_per_validation)
+        ends = self.fast_seconds_per_step, self.fast_seconds_per_validation
+        return self._at(*ends, Interval.exactly(self.encoding.low))
 
     @property
     def at_slow_end(self) -> EstimateInput:
         """The same run at the slow end of its forecast; unchanged if the pace is known."""
-        return self._at(self.slow_seconds_per_step, self.slow_seconds_per_validation)
+        ends = self.slow_seconds_per_step, self.slow_seconds_per_validation
+        return self._at(*ends, Interval.exactly(self.encoding.high))
 
     @property
     def pace(self) -> Interval:
@@ -175,11 +185,12 @@ class EstimateInput:
         ends = self.at_fast_end, self, self.at_slow_end
         return Interval(*(float(end.seconds_per_step) for end in ends))
 
-    def _at(self, step: Amount | None, check: Amount | None) -> EstimateInput:
+    def _at(self, step: Amount | None, check: Amount | None, encoding: Interval) -> EstimateInput:
         if step is None:
-            return self
+            return self if encoding == self.encoding else replace(self, encoding=encoding)
         return replace(
             self,
+            encoding=encoding,
             seconds_per_step=step,
             seconds_per_validation=self.seconds_per_validation if check is None else check,
             fast_seconds_per_step=None,
@@ -205,6 +216,7 @@ class EstimateInput:
             checkpoint_seconds=checkpoints * exact(self.checkpoint_seconds),
             teardown_seconds=exact(self.teardown_seconds),
             samples_seconds=self.times_spoken(steps) * exact(self.seconds_per_samples),
+            encoding_seconds=exact(self.encoding.likely),
         )
 
     def bill(self, steps: int) -> Bill:

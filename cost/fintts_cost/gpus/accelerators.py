@@ -2,7 +2,7 @@
 
 Names are those of SkyPilot's catalogs; `H100` is the PCIe card, the slower of those that clouds
 rent under that name. Speeds are from the makers' data sheets: dense bfloat16 without sparsity, in
-TFLOP/s with float32 accumulation, and the bandwidth of the memory.
+TFLOP/s with float32 accumulation, the bandwidth of the memory, and float32 in TFLOP/s.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ class Accelerator:
     """dense peak of the data sheet"""
     bandwidth_gb: float
     """of the memory, in 10^9 bytes a second"""
+    fp32_tflops: float
+    """peak of the data sheet without tensor cores"""
 
     @property
     def memory_bytes(self) -> int:
@@ -37,29 +39,29 @@ class Accelerator:
 
 
 _TABLE = (
-    Accelerator("A10", 24, 125, 600),
-    Accelerator("A10G", 24, 70, 600),
-    Accelerator("A40", 48, 150, 696),
-    Accelerator("A100", 40, 312, 1555),
-    Accelerator("A100-80GB", 80, 312, 2039),
-    Accelerator("A100-80GB-SXM", 80, 312, 2039),
-    Accelerator("A6000", 48, 155, 768),
-    Accelerator("B200", 180, 2250, 8000),
-    Accelerator("GH200", 96, 989, 4000),
-    Accelerator("H100", 80, 756, 2000),
-    Accelerator("H100-MEGA", 80, 989, 3350),
-    Accelerator("H100-NVL", 94, 835, 3900),
-    Accelerator("H100-SXM", 80, 989, 3350),
-    Accelerator("H200", 141, 989, 4800),
-    Accelerator("H200-SXM", 141, 989, 4800),
-    Accelerator("L4", 24, 121, 300),
-    Accelerator("L40", 48, 181, 864),
-    Accelerator("L40S", 48, 362, 864),
-    Accelerator("RTX3090", 24, 71, 936),
-    Accelerator("RTX4090", 24, 165, 1008),
-    Accelerator("RTX5090", 32, 209, 1792),
-    Accelerator("RTX6000-Ada", 48, 364, 960),
-    Accelerator("RTXA6000", 48, 155, 768),
+    Accelerator("A10", 24, 125, 600, 31.2),
+    Accelerator("A10G", 24, 70, 600, 31.5),
+    Accelerator("A40", 48, 150, 696, 37.4),
+    Accelerator("A100", 40, 312, 1555, 19.5),
+    Accelerator("A100-80GB", 80, 312, 2039, 19.5),
+    Accelerator("A100-80GB-SXM", 80, 312, 2039, 19.5),
+    Accelerator("A6000", 48, 155, 768, 38.7),
+    Accelerator("B200", 180, 2250, 8000, 75),
+    Accelerator("GH200", 96, 989, 4000, 67),
+    Accelerator("H100", 80, 756, 2000, 51),
+    Accelerator("H100-MEGA", 80, 989, 3350, 67),
+    Accelerator("H100-NVL", 94, 835, 3900, 60),
+    Accelerator("H100-SXM", 80, 989, 3350, 67),
+    Accelerator("H200", 141, 989, 4800, 67),
+    Accelerator("H200-SXM", 141, 989, 4800, 67),
+    Accelerator("L4", 24, 121, 300, 30.3),
+    Accelerator("L40", 48, 181, 864, 90.5),
+    Accelerator("L40S", 48, 362, 864, 91.6),
+    Accelerator("RTX3090", 24, 71, 936, 35.6),
+    Accelerator("RTX4090", 24, 165, 1008, 82.6),
+    Accelerator("RTX5090", 32, 209, 1792, 104.8),
+    Accelerator("RTX6000-Ada", 48, 364, 960, 91.1),
+    Accelerator("RTXA6000", 48, 155, 768, 38.7),
 )
 ACCELERATORS = {accelerator.name: accelerator for accelerator in _TABLE}
 _BY_FOLDED_NAME = {name.upper(): accelerator for name, accelerator in ACCELERATORS.items()}

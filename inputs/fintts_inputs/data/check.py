@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 from fintts_inputs.data.codes import transposed, usual_codebooks
 from fintts_inputs.data.files import Transcript, read_codes, read_text
-from fintts_inputs.data.listing import CODES, FROM_RECORDINGS, TEXT, counted, list_folder
+from fintts_inputs.data.listing import CODES, FROM_RECORDINGS, TEXT, list_folder
 from fintts_inputs.data.pairs import PairFiles, pairs_among, partner_of
 from fintts_inputs.data.suspicions import suspicions
 from fintts_inputs.errors import DataProblem
-from fintts_inputs.folder import Problem, written_name
+from fintts_inputs.folder import Problem, refuse_problems, written_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -59,13 +59,7 @@ class DataReport:
 
     def refuse_problems(self) -> None:
         """Raises DataProblem with the first problems, if there are any."""
-        if self.problems:
-            named = "; ".join(f"{p.file}: {p.sentence}" for p in self.problems[:3])
-            more = f"; and {len(self.problems) - 3} more" if len(self.problems) > 3 else ""
-            raise DataProblem(
-                f"{self.folder} has {counted(len(self.problems), 'problem')}: {named}{more}",
-                f"list all of them with: fintts data check {self.folder}",
-            )
+        refuse_problems(self.folder, self.problems)
 
 
 def check_folder(folder: Path, shape: ModelShape | None = None) -> DataReport:

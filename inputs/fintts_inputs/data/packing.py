@@ -1,5 +1,5 @@
-"""Packs a folder into one file, as `pack` describes it, with memory that does not grow with the
-codes: the check knows all sizes, so each utterance is written to its place in the file."""
+"""Packs utterances into one file, as `pack` describes it, with memory that does not grow with the
+codes: all sizes are known beforehand, so each utterance is written to its place in the file."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import json
 import math
 import os
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from fintts_inputs.folder import written_name
 from fintts_store.disk.durable import unnamed_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -106,8 +107,34 @@ def _packed(
     return PackedDataset(path, sha256, size_bytes, count, report.frames, is_as_written)
 
 
+class Packable(NamedTuple):
+    """An utterance to pack."""
+
+    name: str
+    text: str
+    frames: int
+    codes: Callable[[], npt.NDArray[np.int32]]
+    """reads its codes, int32 [codebooks, frames]"""
+
+
+def pack_utterances(
+    utterances: Sequence[Packable], codebooks: int, target_folder: Path
+) -> PackedDataset:
+    """Packs utterances that lie in no folder, as `pack_folder` does.
+
+    Raises:
+        DataProblem: the codes of one cannot be read.
+        StoreError: the target cannot be written; no partial file remains.
+    """
+    frames = sum(utterance.frames for utterance in utterances)
+    with unnamed_file(target_folder) as file:
+        sha256 = _write_pack(utterances, codebooks, file.path, FRAMES_AT_ONCE)
+        path = file.keep_as(_name(sha256))
+        return PackedDataset(path, sha256, path.stat().st_size, len(utterances), frames)
+
+
 def _write(report: DataReport, path: Path, frames_at_once: int, *, as_written: bool) -> str:
-    """Writes the pack; returns its SHA-256.
+    """Writes the pack of a folder; returns its SHA-256.
 
     Raises:
         DataProblem: a file no longer matches its check.
@@ -117,11 +144,24 @@ def _write(report: DataReport, path: Path, frames_at_once: int, *, as_written: b
         written = written_name(report.folder, utterance.files.codes)[: -len(CODES)]
         return written if as_written else utterance.name
 
-    utterances = sorted(report.utterances, key=name_of)
-    names, name_offsets = _joined([name_of(utterance).encode() for utterance in utterances])
-    text, text_offsets = _joined(
-        [_text(report, utterance, as_written=as_written) for utterance in utterances]
-    )
+    utterances = [
+        Packable(
+            name_of(one),
+            _text(report, one, as_written=as_written),
+            one.frames,
+            partial(_codes, report, one),
+        )
+        for one in report.utterances
+    ]
+    return _write_pack(utterances, len(report.highest_codes), path, frames_at_once)
+
+
+def _write_pack(given: Sequence[Packable], codebooks: int, path: Path, frames_at_once: int) -> str:
+    """Writes the pack; returns its SHA-256."""
+    utterances = sorted(given, key=lambda one: one.name)
+    frames = sum(one.frames for one in utterances)
+    names, name_offsets = _joined([utterance.name.encode() for utterance in utterances])
+    text, text_offsets = _joined([utterance.text.encode() for utterance in utterances])
     arrays: dict[str, npt.NDArray[np.generic]] = {
         "frame_offsets": _offsets([utterance.frames for utterance in utterances]),
         "name_offsets": name_offsets,
@@ -130,28 +170,28 @@ def _write(report: DataReport, path: Path, frames_at_once: int, *, as_written: b
         "text": text,
     }
     shapes = {name: array.shape for name, array in arrays.items()}
-    layout = _layout({**shapes, "codes": (len(report.highest_codes), report.frames)})
+    layout = _layout({**shapes, "codes": (codebooks, frames)})
     with path.open("w+b", buffering=0) as file:
         file.truncate(layout.size_bytes)
         _put(file, layout.header, 0)
         for name, array in arrays.items():
             _put(file, array.tobytes(), layout.starts[name])
-        for first, codes in _blocks(report, utterances, frames_at_once):
+        for first, codes in _blocks(utterances, frames_at_once):
             for row, numbers in enumerate(codes):
-                at = layout.starts["codes"] + 4 * (row * report.frames + first)
+                at = layout.starts["codes"] + 4 * (row * frames + first)
                 _put(file, numbers.tobytes(), at)
         file.seek(0)
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _blocks(
-    report: DataReport, utterances: Sequence[Utterance], frames_at_once: int
+    utterances: Sequence[Packable], frames_at_once: int
 ) -> Iterator[tuple[int, npt.NDArray[np.int32]]]:
     """The codes in order, some utterances at a time: first frame, int32 [codebooks, frames]."""
     first, held = 0, 0
     waiting: list[npt.NDArray[np.int32]] = []
     for number, utterance in enumerate(utterances, start=1):
-        waiting.append(_codes(report, utterance))
+        waiting.append(utterance.codes())
         held += utterance.frames
         if held >= frames_at_once or number == len(utterances):
             yield first, np.concatenate(waiting, axis=1)
@@ -170,11 +210,11 @@ def _codes(report: DataReport, utterance: Utterance) -> npt.NDArray[np.int32]:
     return found.astype(np.int32)
 
 
-def _text(report: DataReport, utterance: Utterance, *, as_written: bool) -> bytes:
+def _text(report: DataReport, utterance: Utterance, *, as_written: bool) -> str:
     transcript = read_text(utterance.files.text)
     if transcript.fault:
         raise _changed(report, utterance)
-    return (transcript.written if as_written else transcript.text).encode()
+    return transcript.written if as_written else transcript.text
 
 
 def _changed(report: DataReport, utterance: Utterance) -> DataProblem:

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     Samples = npt.NDArray[np.float32]
 
 BLOCK_SECONDS = 10
+FULL = 1 << 23
+"""of 24 bits, the finest that FLAC holds"""
 FULL_SCALE = 0.999
 CANCELLED_SHARE = 0.05
 """Channels cancel each other if their mean keeps less than this share of their power."""
@@ -37,7 +39,8 @@ class Sound:
     """A recording in memory.
 
     Attributes:
-        samples: float32, the mean of the channels, or the first one where they cancel each other.
+        samples: float32, the mean of the channels, or the first one where they cancel each other;
+            each a whole multiple of 2⁻²³, so that FLAC holds them unchanged.
         clipped: how often a channel stays at full scale for three samples.
     """
 
@@ -138,7 +141,12 @@ def _one_channel(wide: Samples) -> tuple[Samples, bool]:
     mean = wide.mean(axis=1)
     power, left = _power(wide), _power(mean)
     cancelled = wide.shape[1] == 2 and left < CANCELLED_SHARE * power and _both_sound(wide)
-    return np.ascontiguousarray(wide[:, 0] if cancelled else mean, np.float32), cancelled
+    return rounded(wide[:, 0] if cancelled else mean), cancelled
+
+
+def rounded(samples: Samples) -> Samples:
+    """The samples in 24 bits, as float32: what differs is 138 dB below full scale."""
+    return np.ascontiguousarray(np.round(samples * np.float32(FULL)) / np.float32(FULL), np.float32)
 
 
 def _both_sound(wide: Samples) -> bool:
@@ -163,3 +171,8 @@ def at_rate(samples: Samples, rate: int, wanted: int) -> Samples:
     if rate == wanted:
         return samples
     return np.asarray(soxr.resample(samples, rate, wanted, quality="VHQ"), np.float32)
+
+
+def amplified(speech: Samples, rate: int, gain: float, wanted: int) -> Samples:
+    """Speech as a codec reads it: amplified, then resampled to its rate."""
+    return at_rate(speech * np.float32(gain), rate, wanted)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fintts_inputs.folder import Problem
+from fintts_inputs.folder import Problem, refuse_problems
 from fintts_inputs.recordings.level import (
     LOUDNESS_LUFS,
     MARGIN_SECONDS,
@@ -52,6 +52,10 @@ class Survey:
     warnings: tuple[Problem, ...]
     spelled: tuple[Problem, ...] = ()
     """what was put into words, by the place of its text"""
+
+    def refuse_problems(self) -> None:
+        """Raises DataProblem with the first problems, if there are any."""
+        refuse_problems(self.folder, self.problems)
 
     @property
     def seconds(self) -> float:

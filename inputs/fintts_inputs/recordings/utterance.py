@@ -6,9 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from fintts_inputs.recordings.sound import Unreadable, at_rate, read_sound
+from fintts_inputs.recordings.sound import Unreadable, amplified, read_sound
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,4 +70,4 @@ def prepared(path: Path, digest: str, begin: int, end: int, gain: float, rate: i
     sound = read_sound(path, math.inf)
     if sound.digest != digest:
         raise Unreadable("has changed since it was checked; run the command again")
-    return at_rate(sound.samples[begin:end] * np.float32(gain), sound.rate, rate)
+    return amplified(sound.samples[begin:end], sound.rate, gain, rate)

@@ -35,7 +35,7 @@ def encoding_key(record: RunRecord) -> str:
         if PurePath(file.name).suffix not in WEIGHTS
     )
     prompt = [] if record.prompt is None else [record.prompt]
-    content = [FORMAT, __version__, record.dataset.sha256, files, *prompt]
+    content = [FORMAT, __version__, record.packed.sha256, files, *prompt]
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

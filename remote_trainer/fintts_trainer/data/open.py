@@ -5,32 +5,30 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from fintts_inputs.data.pack import read_pack
 from fintts_inputs.rules import schedule_of
 from fintts_trainer.data.encode import encode_utterances, encoding_key
 from fintts_trainer.data.encoded import encoded_once, write_encoded
 from fintts_trainer.data.feed import Feed
 from fintts_trainer.data.order import Order
 from fintts_trainer.processes.hang_limits import LEAST_SECONDS
-from fintts_trainer.session.job import fetch_dataset
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from fintts_inputs.config import RunConfig
     from fintts_trainer.data.encoded import EncodedDataset
+    from fintts_trainer.data.pack_of_run import PackOfRun
     from fintts_trainer.families.base import BaseModel
     from fintts_trainer.processes.world import World
     from fintts_trainer.session.session import Session
 
 
-def open_encoded(session: Session, base: BaseModel) -> EncodedDataset:
+def open_encoded(session: Session, base: BaseModel, source: PackOfRun) -> EncodedDataset:
     """The utterances as this base model reads them; encodes them unless an earlier job did."""
     record, workspace = session.record, session.job.workspace
 
     def write(path: Path) -> None:
-        session.progress.begin("fetching the data", LEAST_SECONDS, "setup")
-        pack = read_pack(fetch_dataset(session.job, record, session.progress.sign))
+        pack = source.pack
         session.progress.begin("encoding the data", LEAST_SECONDS, "setup")
         started, everything = time.monotonic(), session.progress.with_signs(range(len(pack)))
         names = map(pack.name, range(len(pack)))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
     from fintts_trainer.codecs.base import Codec, Wave
+    from fintts_trainer.data.pack_of_run import PackOfRun
     from fintts_trainer.families.base import BaseModel
     from fintts_trainer.processes.world import World
     from fintts_trainer.scoring.scorer import Scorer
@@ -29,11 +30,17 @@ if TYPE_CHECKING:
 
 
 def open_samples(
-    session: StoreSession, world: World, base: BaseModel, *, is_compiled: bool
+    session: StoreSession,
+    world: World,
+    base: BaseModel,
+    source: PackOfRun,
+    *,
+    is_compiled: bool,
 ) -> Samples | None:
     """The samples of a run; None if it speaks none, or cannot, which ends no run.
 
     Args:
+        source: the data set.
         is_compiled: whether torch compiles the model's layers.
     """
     config = session.config.samples
@@ -43,7 +50,7 @@ def open_samples(
         job, record, sign = session.job, session.record, session.progress.sign
         folder = fetch_codec(job, record, sign)
         codec = open_codec(find_codec_for(base.shape, folder), world.device)
-        sentences = sentences_of(job, record, session.config, sign)
+        sentences = sentences_of(source, session.config)
     except (InputError, StoreError, torch.OutOfMemoryError) as error:
         why = getattr(error, "message", None) or "the GPU's memory is too small for the codec, too"
         session.log(f"there will be no samples: {why}")
@@ -71,18 +78,20 @@ def open_samples(
         session.log,
         show,
         is_compiled=is_compiled,
-        scorer=_scorer(session, codec, world.device),
+        scorer=_scorer(session, codec, source, world.device),
     )
 
 
-def _scorer(session: StoreSession, codec: Codec, device: torch.device) -> Scorer | None:
+def _scorer(
+    session: StoreSession, codec: Codec, source: PackOfRun, device: torch.device
+) -> Scorer | None:
     """What measures the samples; None if the run has no model for that."""
     if not session.record.eval_models:
         return None
     from fintts_trainer.scoring.open import open_scorer  # only such a run has its packages
 
     try:
-        return open_scorer(session, codec, device)
+        return open_scorer(session, codec, source, device)
     except (InputError, StoreError) as error:
         session.log(f"the samples are not measured: {error.message}")
         return None

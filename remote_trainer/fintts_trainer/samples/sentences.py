@@ -7,17 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fintts_inputs.data.pack import read_pack
 from fintts_inputs.data.pairs import split
-from fintts_trainer.session.job import fetch_dataset
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fintts_inputs.config import RunConfig
-    from fintts_store.runs.records import RunRecord
     from fintts_trainer.codecs.base import Codes, Wave
-    from fintts_trainer.session.job import Job
+    from fintts_trainer.data.pack_of_run import PackOfRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +30,7 @@ class Spoken(NamedTuple):
     wave: Wave
 
 
-def sentences_of(
-    job: Job, record: RunRecord, config: RunConfig, on_bytes: Callable[[int], None]
-) -> tuple[Sentence, ...]:
+def sentences_of(source: PackOfRun, config: RunConfig) -> tuple[Sentence, ...]:
     """The sentences of a run's configuration.
 
     Raises:
@@ -46,7 +39,7 @@ def sentences_of(
     texts = tuple(Sentence(text) for text in config.samples.texts)
     if not config.samples.held_out:
         return texts
-    pack = read_pack(fetch_dataset(job, record, on_bytes))
+    pack = source.pack
     held_out = split(pack.names, config.validation.fraction).held_out
     recorded = (Sentence(pack.text(n), pack.codes(n).astype(np.int64)) for n in held_out)
     spoken = [one for one in recorded if one.text.strip()]

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import torch
 
-from fintts_inputs.data.pack import read_pack
 from fintts_inputs.data.pairs import split
 from fintts_inputs.errors import InputError
 from fintts_store.errors import StoreError
@@ -16,14 +15,16 @@ from fintts_trainer.scoring.asr import open_recogniser
 from fintts_trainer.scoring.dnsmos import open_dnsmos
 from fintts_trainer.scoring.scorer import Scorer, voice_in
 from fintts_trainer.scoring.speaker import open_speaker_encoder
-from fintts_trainer.session.job import fetch_dataset, fetch_eval_model
+from fintts_trainer.session.job import fetch_eval_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from fintts_inputs.config import EvalKind
+    from fintts_inputs.data.pack import Pack
     from fintts_trainer.codecs.base import Codec, Wave
+    from fintts_trainer.data.pack_of_run import PackOfRun
     from fintts_trainer.session.session import StoreSession
 
 VOICE_SECONDS = 30.0
@@ -31,7 +32,9 @@ VOICE_SECONDS = 30.0
 Model = TypeVar("Model")
 
 
-def open_scorer(session: StoreSession, codec: Codec, device: torch.device) -> Scorer:
+def open_scorer(
+    session: StoreSession, codec: Codec, source: PackOfRun, device: torch.device
+) -> Scorer:
     """The measures whose models this run has."""
     language, rate = session.config.eval.language, codec.shape.sample_rate
 
@@ -43,7 +46,7 @@ def open_scorer(session: StoreSession, codec: Codec, device: torch.device) -> Sc
     )
     voice = None
     if encoder is not None:
-        recordings = list(_recordings(session, codec))
+        recordings = list(_recordings(session, codec, source.pack))
         voice = voice_in(encoder, recordings, rate)
     return Scorer(
         rate=rate,
@@ -68,9 +71,8 @@ def _opened(session: StoreSession, kind: EvalKind, read: Callable[[Path], Model]
         return None
 
 
-def _recordings(session: StoreSession, codec: Codec) -> Iterator[Wave]:
+def _recordings(session: StoreSession, codec: Codec, pack: Pack) -> Iterator[Wave]:
     """Held-out recordings by the codec, half a minute of them."""
-    pack = read_pack(fetch_dataset(session.job, session.record, session.progress.sign))
     left = VOICE_SECONDS
     for number in split(pack.names, session.config.validation.fraction).held_out:
         if left <= 0:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from fintts_inputs.config import EvalKind
     from fintts_inputs.trackers import Tracker
-    from fintts_store.runs.records import FileRef, RunRecord
+    from fintts_store.runs.records import FileRef, RecordingsRef, RunRecord
     from fintts_store.store import Store
 
 CLAIM_FILE, TROUBLE_FILE = "claim", "trouble"
@@ -117,10 +117,19 @@ def fetch_dataset(job: Job, record: RunRecord, on_bytes: Callable[[int], None]) 
     Raises:
         StoreError: it cannot be read, or its SHA-256 is not the one that the run was given.
     """
-    data = record.dataset
+    data = record.packed
     target = job.workspace / Path(data.key).name
     fetch(job.store, data.key, target, data.sha256, data.size_bytes, on_bytes)
     return target
+
+
+def fetch_texts(
+    job: Job, recordings: RecordingsRef, folder: Path, on_bytes: Callable[[int], None]
+) -> Path:
+    """Fetches and verifies names and texts of recordings."""
+    texts = recordings.texts
+    _fetch_files(job.store, recordings.prefix, (texts,), folder, on_bytes)
+    return folder / texts.name
 
 
 def fetch_initial_adapter(job: Job, record: RunRecord, on_bytes: Callable[[int], None]) -> Path:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-Part = Literal["setup", "training", "validation", "checkpoint", "samples", "teardown"]
-PARTS: tuple[Part, ...] = ("setup", "training", "validation", "checkpoint", "samples", "teardown")
+Part = Literal["setup", "encoding", "training", "validation", "checkpoint", "samples", "teardown"]
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
 @dataclass

@@ -280,12 +280,27 @@ class DirectoryBackend:
         )
 
     def grant(
-        self, url: str, run: str, reads: Sequence[str], deadline_at: datetime, role: str
+        self,
+        url: str,
+        run: str,
+        reads: Sequence[str],
+        deadline_at: datetime,
+        role: str,
+        *,
+        adds_to: Sequence[str] = (),
     ) -> Grant:
         """An empty grant: a run on this machine needs only the folder's permissions."""
         return Grant({})
 
-    def try_grant(self, url: str, run: str, reads: Sequence[str], grant: Grant) -> None:
+    def try_grant(
+        self,
+        url: str,
+        run: str,
+        reads: Sequence[str],
+        grant: Grant,
+        *,
+        adds_to: Sequence[str] = (),
+    ) -> None:
         """Does nothing: there is no key to try."""
 
 

@@ -4,6 +4,7 @@ Laptop and instance both read and write them, possibly with different versions o
 unknown keys are ignored.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from enum import StrEnum
 from typing import Annotated, Literal, Self
@@ -39,6 +40,7 @@ class Phase(StrEnum):
     PENDING = "pending"
     PROVISIONING = "provisioning"
     SETUP = "setup"
+    ENCODING = "encoding"
     TRAINING = "training"
     VALIDATING = "validating"
     SAVING = "saving"
@@ -68,6 +70,7 @@ class FileRef(Record):
 
 
 Files = Annotated[tuple[FileRef, ...], Field(max_length=limits.FILES)]
+_ENCODED_FOLDER = re.compile(layout.ENCODED + "[0-9a-f]{64}")
 
 
 def _none_odd(find: Callable[[Iterable[str]], list[str]], what: str) -> AfterValidator:
@@ -83,16 +86,17 @@ def _none_odd(find: Callable[[Iterable[str]], list[str]], what: str) -> AfterVal
 
 
 def _dataset_name(key: str) -> str:
-    name = key.removeprefix(layout.DATASETS)
-    if not file_names.is_weights_name(name):
-        raise ValueError(f"{name!r} is not the name of a data set")
+    folder, _, name = key.rpartition("/")
+    is_place = f"{folder}/" == layout.DATASETS or _ENCODED_FOLDER.fullmatch(folder) is not None
+    if not is_place or not file_names.is_weights_name(name):
+        raise ValueError(f"{key!r} is not the name of a data set")
     return key
 
 
 class DatasetRef(Record):
-    """The packed data set."""
+    """The packed data set: uploaded, or made from recordings by an instance."""
 
-    key: Annotated[str, below(layout.DATASETS), AfterValidator(_dataset_name)]
+    key: Annotated[str, AfterValidator(_dataset_name)]
     sha256: Name
     size_bytes: SizeBytes
     utterances: Count
@@ -137,6 +141,34 @@ class EvalModelRef(Record):
 EvalModels = dict[Literal["asr", "speaker_encoder", "dnsmos"], EvalModelRef]
 
 
+class RecordingsRef(Record):
+    """The recordings from which a run's data set is made, and where their codes belong."""
+
+    prefix: Annotated[str, below(layout.RECORDINGS, "/")]
+    texts: FileRef
+    """names and texts; its SHA-256 identifies the data set among those of the same sound"""
+    parts: Annotated[Files, _none_odd(file_names.odd_in_recordings, "recordings")]
+    """empty if an earlier run has encoded them"""
+    encoded: Annotated[str, below(layout.ENCODED, "/")]
+    codec: Name
+    """digest of the codec that encodes them"""
+    utterances: Count
+    frames: Count
+    """as computed from their lengths"""
+    seconds: Seconds
+    """of speech"""
+
+
+class EncodedRecord(Record):
+    """encoded/<digest>/<texts>.json: the data set that was made from recordings."""
+
+    texts_sha256: Name
+    dataset: DatasetRef
+    codec: Name
+    fintts_version: Name
+    encoded_at: Moment
+
+
 class PriceRef(Record):
     """The price that the estimate used, frozen."""
 
@@ -160,7 +192,10 @@ class RunRecord(OfRun):
     fintts_version: Name
     bundle_digest: Name | None = None
     config: SmallJson
-    dataset: DatasetRef
+    dataset: DatasetRef | None = None
+    """None if the run begins by encoding its recordings"""
+    recordings: RecordingsRef | None = None
+    """what the data set is made from, if it is not codes that were given"""
     base_model: BaseModelRef
     prompt: Name | None = None
     """used in training; None in runs that did not record it"""
@@ -180,6 +215,38 @@ class RunRecord(OfRun):
     spot: bool = False
     revision: Count = 0
     """the revision of `config`; 0 is run.json's own"""
+
+    @model_validator(mode="after")
+    def _has_data(self) -> Self:
+        if self.dataset is None and self.recordings is None:
+            raise ValueError("it names neither a data set nor recordings")
+        return self
+
+    @property
+    def data_digest(self) -> str:
+        """Equal for two runs on the same data: of names, texts and sound, or of their codes."""
+        if self.recordings is not None:
+            return self.recordings.texts.sha256
+        assert self.dataset is not None, "a record has one of the two"
+        return self.dataset.sha256
+
+    @property
+    def size(self) -> DatasetRef | RecordingsRef:
+        """What knows the number of utterances and frames."""
+        known = self.dataset or self.recordings
+        assert known is not None, "a record has one of the two"
+        return known
+
+    @property
+    def packed(self) -> DatasetRef:
+        """The data set of a run that has one: its recordings are encoded."""
+        assert self.dataset is not None, "recordings are encoded first"
+        return self.dataset
+
+    @property
+    def begins_with_encoding(self) -> bool:
+        """Whether its recordings have to be encoded, unless that is done by now."""
+        return self.dataset is None
 
     @property
     def rentals(self) -> tuple[RentalRef, ...]:

@@ -1,5 +1,5 @@
-"""The inputs of runs (data sets, base models, adapters, codecs, models that measure): which are
-complete, and which are unused.
+"""The inputs of runs (data sets, recordings, base models, adapters, codecs, models that measure):
+which are complete, and which are unused.
 
 An input lies under the digest of its content, and many runs may share it. This module reads no
 file: names and sizes come from one listing of each kind, however many runs there are.
@@ -16,6 +16,7 @@ from fintts_store.runs.records import (
     BaseModelRef,
     CodecRef,
     EvalModelRef,
+    RecordingsRef,
     RunRecord,
 )
 from fintts_store.runs.runs import list_runs, read_run
@@ -79,8 +80,11 @@ def inputs_of(records: Mapping[str, RunRecord]) -> list[Input]:
 
 
 def _named_by(record: RunRecord) -> Iterator[tuple[str, tuple[InputFile, ...]]]:
-    data = record.dataset
-    yield data.key, (InputFile(data.key, data.size_bytes, data.sha256),)
+    if (data := record.dataset) is not None:
+        yield data.key, (InputFile(data.key, data.size_bytes, data.sha256),)
+    if record.recordings is not None:
+        yield record.recordings.encoded, ()  # written by instances; no record lists its files
+        yield record.recordings.prefix, _recordings_of(record, record.recordings)
     yield record.base_model.prefix, _files_of(record.base_model)
     if record.initial_adapter is not None:
         yield record.initial_adapter.prefix, _files_of(record.initial_adapter)
@@ -88,6 +92,14 @@ def _named_by(record: RunRecord) -> Iterator[tuple[str, tuple[InputFile, ...]]]:
         yield record.codec.prefix, _files_of(record.codec)
     for model in record.eval_models.values():
         yield model.prefix, _files_of(model)
+
+
+def _recordings_of(record: RunRecord, recordings: RecordingsRef) -> tuple[InputFile, ...]:
+    """The files that the run still has to encode; none if it starts from their codes."""
+    files = (recordings.texts, *recordings.parts) if record.dataset is None else ()
+    return tuple(
+        InputFile(recordings.prefix + file.name, file.size_bytes, file.sha256) for file in files
+    )
 
 
 def _files_of(

@@ -188,7 +188,7 @@ def test_a_launch_writes_the_run_and_the_journal_before_it_asks(
     begin(ready(), infra)
     assert infra.calls == ["launch mine"]
     record = read_run(store, "mine")
-    assert record.dataset.utterances == 40
+    assert record.packed.utterances == 40
     assert record.price.source == "fintts.yaml:10"
     assert record.estimate["cost_usd"] == 0.03
     assert record.bundle_digest
@@ -497,7 +497,7 @@ def test_a_run_keeps_the_prompt_that_it_began_with(store: DirectoryStore) -> Non
 
 def test_what_looks_wrong_in_the_data_is_in_the_plan(project: Path) -> None:
     (project / "speech" / "u003.lab").write_text("hyvÃ¤Ã¤ pÃ¤ivÃ¤Ã¤", encoding="utf-8")
-    [warning] = ready().inputs.data.warnings
+    [warning] = ready().inputs.warnings
     assert warning.file == "u003.lab"
     assert 'may be "hyvää päivää"' in warning.sentence
 

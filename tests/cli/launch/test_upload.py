@@ -86,6 +86,7 @@ def test_another_launch_mends_what_is_missing_or_cut_short(
     inputs = launch(store, tmp_path)
     assert survey_store(store).faults == ()
     model = inputs.base_model.prefix + "model.pth"
+    assert inputs.dataset is not None
     store.delete(inputs.dataset.key)
     store.put(model, b"".join(store.stream(model))[:-1])
     faults = survey_store(store).faults
@@ -120,6 +121,7 @@ def test_what_an_unfinished_launch_has_uploaded_is_of_use_to_the_next(
     inputs = launch(store, tmp_path)
     store.delete(layout.run_json_key("one"))
     unused = survey_store(store).faults
+    assert inputs.dataset is not None
     assert {fault.place for fault in unused} == {inputs.dataset.key, inputs.base_model.prefix}
     assert every(fault.is_harmless for fault in unused)
     launch(store, tmp_path, "two")
@@ -136,9 +138,11 @@ def test_a_run_that_was_begun_with_other_forms_goes_on(
     new = upload_inputs(store, check_inputs(config), told.append)
     assert new.prompt.name == "fish-s1"
     assert AS_WRITTEN not in told
+    assert new.dataset is not None
     old = new.dataset.model_copy(update={"sha256": SHA256_AS_WRITTEN})
     begun = record(dataset=old, base_model=new.base_model, initial_adapter=None)
     again = upload_inputs(store, check_inputs(config), told.append, begun)
+    assert again.dataset is not None
     assert again.dataset.sha256 == SHA256_AS_WRITTEN != new.dataset.sha256
     assert AS_WRITTEN in told
     refuse_other_inputs(begun, again)

@@ -21,7 +21,7 @@ from waves import voice
     [
         ("a.wav", 44_100, "PCM_U8", 0.01),
         ("a.wav", 44_100, "PCM_24", 1e-6),
-        ("a.wav", 44_100, "FLOAT", 0),
+        ("a.wav", 44_100, "FLOAT", 1e-7),
         ("a.wav", 44_100, "DOUBLE", 1e-7),
         ("a.wav", 8_000, "ALAW", 0.02),
         ("a.wav", 192_000, "PCM_16", 1e-4),

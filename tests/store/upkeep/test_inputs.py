@@ -79,7 +79,7 @@ def launch(
 
 
 def upload(store: Store, one: RunRecord, data: bytes) -> None:
-    store.put(one.dataset.key, data)
+    store.put(one.packed.key, data)
     for name, content in MODEL.items():
         store.put(one.base_model.prefix + name, content)
     if one.initial_adapter is not None:
@@ -111,8 +111,8 @@ def test_what_several_runs_read_is_there_once(store: MemoryStore) -> None:
     found = survey_store(store)
     assert found.faults == ()
     assert {one.place: one.runs for one in found.inputs} == {
-        shared.dataset.key: ("one", "two"),
-        other.dataset.key: ("three",),
+        shared.packed.key: ("one", "two"),
+        other.packed.key: ("three",),
         shared.base_model.prefix: ("one", "three", "two"),
         other.initial_adapter.prefix if other.initial_adapter else "": ("three",),
     }
@@ -122,7 +122,7 @@ def test_what_several_runs_read_is_there_once(store: MemoryStore) -> None:
 def test_what_is_missing_or_cut_short_keeps_the_run_from_training(store: MemoryStore) -> None:
     one = launch(store, adapter=True)
     assert one.initial_adapter is not None
-    store.delete(one.dataset.key)
+    store.delete(one.packed.key)
     model, adapter = one.base_model.prefix, one.initial_adapter.prefix
     store.delete(model + "config.json")
     store.put(model + "model.pth", b"weights")
@@ -134,7 +134,7 @@ def test_what_is_missing_or_cut_short_keeps_the_run_from_training(store: MemoryS
         (adapter, f"it is missing: {keeps}"),
         (model + "config.json", f"it is missing: {keeps}"),
         (model + "model.pth", f"it has 7 bytes instead of 700: {keeps}"),
-        (one.dataset.key, f"it is missing: {keeps}"),
+        (one.packed.key, f"it is missing: {keeps}"),
     ]
     assert {(fault.kind, fault.run) for fault in found.faults} == {(Kind.INPUT, "one")}
     assert not any(fault.is_harmless for fault in found.faults)
@@ -148,7 +148,7 @@ def test_what_is_missing_or_cut_short_keeps_the_run_from_training(store: MemoryS
 def test_one_fault_names_all_whom_it_keeps(store: MemoryStore, count: int, whom: str) -> None:
     for number in range(1, count + 1):
         one = launch(store, f"r{number}")
-    store.delete(one.dataset.key)
+    store.delete(one.packed.key)
     (fault,) = survey_store(store).faults
     assert fault.sentence.startswith(f"it is missing: {whom} ")
     assert fault.run == ("r1" if count == 1 else None)
@@ -193,7 +193,7 @@ def test_what_no_run_names_is_named_with_its_bytes(store: MemoryStore) -> None:
     assert told(found.faults) == [
         (left.initial_adapter.prefix, f"72 {may_go}"),
         ("base_models/by-hand/", f"4 {may_go}"),
-        (left.dataset.key, f"10 {may_go}"),
+        (left.packed.key, f"10 {may_go}"),
     ]
     assert {fault.kind for fault in found.faults} == {Kind.UNUSED}
     assert every(fault.is_harmless for fault in found.faults)
@@ -216,7 +216,7 @@ def test_beside_a_run_that_cannot_be_read_nothing_is_called_unused(
     assert found.faults == ()
     damaged = [(fault.kind, fault.place) for run in found.runs for fault in run.faults]
     assert damaged == [(Kind.RECORD, key), (Kind.RECORD, layout.status_key("two"))]
-    assert other.dataset.key not in [one.place for one in found.inputs]
+    assert other.packed.key not in [one.place for one in found.inputs]
 
 
 BAD_PLACES = {
@@ -337,9 +337,9 @@ def test_what_vanishes_while_it_is_read_is_missing() -> None:
     store = Watched()
     one = launch(store)
     found = survey_store(store)
-    store.delete(one.dataset.key)
+    store.delete(one.packed.key)
     (fault,) = read_inputs(store, found.inputs)
-    assert told([fault]) == [(one.dataset.key, f"it is missing: run one cannot train on; {MEND}")]
+    assert told([fault]) == [(one.packed.key, f"it is missing: run one cannot train on; {MEND}")]
 
 
 def test_a_connection_that_breaks_once_is_no_fault() -> None:

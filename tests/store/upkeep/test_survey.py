@@ -41,7 +41,7 @@ def commit(store: Store, folder: Path, step: int, claim: int = 1) -> Manifest:
 
 def begin(store: Store) -> Store:
     one = record(run=RUN)
-    store.put(one.dataset.key, DATA)
+    store.put(one.packed.key, DATA)
     create_run(store, one)
     take_claim(store, RUN, "me")
     return store

@@ -211,7 +211,7 @@ def test_the_key_changes_with_data_tokenizer_and_shape_and_not_with_weights(tmp_
     }
     assert {name for name, other in keys.items() if other == key} == {"model.pth"}
     assert len(set(keys.values())) == len(files)
-    dataset = record.dataset.model_copy(update={"sha256": "f" * 64})
+    dataset = record.packed.model_copy(update={"sha256": "f" * 64})
     assert encoding_key(record.model_copy(update={"dataset": dataset})) != key
     others = [record.model_copy(update={"prompt": prompt}) for prompt in prompts()]
     assert len({key, *map(encoding_key, others)}) == 1 + len(prompts()), "caches never mix"

@@ -166,7 +166,7 @@ def test_the_second_start_does_not_need_the_pack(tmp_path: Path) -> None:
     run = start_run(tmp_path, QUICK)
     encoded = leave_at_once(run)
     written = encoded.stat()
-    key = read_run(run.store, run.name).dataset.key
+    key = read_run(run.store, run.name).packed.key
     run.store.delete(key)
     (run.folder / "workspace" / Path(key).name).unlink()
     assert train(run.job(), Preemption()) is not None

@@ -71,7 +71,7 @@ def test_all_that_a_run_and_its_second_life_ask_for_is_allowed(
         assert process.returncode == 0
         asked = {what_is_asked(*one.split(" ", 1)) for one in proxy.requests}
     record = read_run(S3Store(address), run.name)
-    policy = run_policy(address, run.name, [record.dataset.key, record.base_model.prefix])
+    policy = run_policy(address, run.name, [record.packed.key, record.base_model.prefix])
     assert [one for one in asked if not allows(policy, *one)] == []
     assert {"s3:PutObject", "s3:DeleteObject", "s3:ListBucket"} < {action for action, *_ in asked}
     other = run_policy(address, "other", [])

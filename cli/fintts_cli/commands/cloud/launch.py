@@ -46,6 +46,7 @@ from fintts_cli.commands.options import (
     ValidationEvery,
     Yes,
 )
+from fintts_cli.commands.reading import reading_bar
 from fintts_cli.errors import CloudError, ConfigError, UsageProblem
 from fintts_cli.estimate.dry_run import measure_pace
 from fintts_cli.estimate.missing_pace import is_pace_missing
@@ -165,8 +166,8 @@ def launch(
                 "remembers their time; or give --seconds-per-step",
             )
         measure_pace(here.state, found.settings, inputs, terminal.say)
-    with naming_origins(found):
-        ready = prepare(here, found, datetime.now(UTC), force=force)
+    with naming_origins(found), reading_bar(terminal, found.settings.data) as show:
+        ready = prepare(here, found, datetime.now(UTC), force=force, on_read=show)
     if force and ready.resumes is None:
         terminal.say(nothing_to_force(ready.run))
     if dry_run:
@@ -215,7 +216,7 @@ def _show_plan(terminal: Terminal, ready: "Launch", show: "Callable[[str], None]
         terminal.say(f"run {ready.run} exists already, and {where}{in_words(ready.changes)}")
     for sentence in ready.warnings:
         terminal.warn(sentence)
-    for sentence, hint in first_warnings(ready.inputs.data.warnings):
+    for sentence, hint in first_warnings(ready.inputs.warnings):
         terminal.warn(sentence, hint)
 
 

@@ -9,9 +9,9 @@ from fintts_cli.commands.data.checked import Folder, checked_data
 from fintts_cli.commands.data.spelled import SpellNumbers, speller
 from fintts_cli.commands.opening import read_sources, with_base_model
 from fintts_cli.commands.options import BaseModel, Config, Json, Quiet
-from fintts_cli.encoding import require_readers
 from fintts_cli.errors import CheckFailed, UsageProblem
 from fintts_cli.settings.option_names import names_of
+from fintts_cli.sound_packages import require_readers
 from fintts_cli.terminal import Terminal
 from fintts_cli.views.data.pairs import FRAMES_PER_SECOND, DataView, render_data
 from fintts_cli.views.units import counted

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.errors import CheckFailed, CliError
+from fintts_cli.estimate.figures import RecordedWork
 from fintts_cli.estimate.gpus import choices_of
+from fintts_cli.estimate.recorded import ASSUMED
 from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.estimate.workload import workload_of_recordings
 from fintts_cli.prices.snapshot import Snapshot
@@ -17,7 +19,6 @@ from fintts_cli.views.units import counted
 from fintts_cost.errors import CostError
 from fintts_inputs.base_model.families import read_config
 from fintts_inputs.codec.find import find_codec_for
-from fintts_inputs.codec.shape import CodecShape
 from fintts_inputs.errors import InputError
 from fintts_inputs.recordings.survey import limits_of, survey
 from fintts_store.errors import StoreError
@@ -27,12 +28,10 @@ if TYPE_CHECKING:
     from fintts_cli.settings.read import ReadSettings
     from fintts_cli.terminal import Terminal
     from fintts_inputs.base_model.shape import ModelShape
+    from fintts_inputs.codec.shape import CodecShape
     from fintts_inputs.recordings.files import Recordings
     from fintts_inputs.recordings.survey import Survey
     from fintts_inputs.recordings.transcripts import Spell
-
-ASSUMED = CodecShape("OpenAudio S1's, assumed", 44_100, 2048, (4096, *9 * (1024,)), 4096)
-"""where no codec is at hand"""
 
 
 def check_recordings(
@@ -88,7 +87,8 @@ def _run(
     made: RunEstimate | None = None
     unknown = ""
     here = open_workplace()
-    inputs = RunInputs.of(here, settings, recorded=workload)
+    recorded = RecordedWork(workload, surveyed.seconds)
+    inputs = RunInputs.of(here, settings, recorded=recorded)
     try:
         with naming_origins(found):
             made = choices_of(here, found, Snapshot, inputs).cheapest

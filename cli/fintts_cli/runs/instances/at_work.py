@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FRESH_WITHIN = timedelta(seconds=30)
 """A heartbeat no older than this counts as fresh: a trainer is at work."""
 
-BUSY = (Phase.SETUP, Phase.TRAINING, Phase.VALIDATING, Phase.SAVING)
+BUSY = (Phase.SETUP, Phase.ENCODING, Phase.TRAINING, Phase.VALIDATING, Phase.SAVING)
 """the phases of a trainer that is busy"""
 
 

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from fintts_cli.runs.status.view import RunView
     from fintts_store.runs.records import MetricRow, Result
 
-SAMPLES = "samples"
-PHASES = ("setup", "training", "validation", "checkpoint", SAMPLES, "teardown")
+SAMPLES, ENCODING = "samples", "encoding"
+PHASES = ("setup", ENCODING, "training", "validation", "checkpoint", SAMPLES, "teardown")
+OPTIONAL = (SAMPLES, ENCODING)
+"""phases that many runs do not have"""
 
 
 class Times(NamedTuple):
@@ -86,7 +88,7 @@ def differences(
     metrics: Sequence[MetricRow],
 ) -> tuple[PhaseDifference, ...]:
     """Every phase: the estimate at its own hourly rate, the actual time at the billed one. A run
-    that speaks nothing has no samples."""
+    that speaks nothing has no samples, and one on codes no encoding."""
     actual = actual_seconds(view, result)
     return tuple(
         PhaseDifference(
@@ -99,7 +101,9 @@ def differences(
             _times(_actual_count(view, metrics, phase), taken),
         )
         for phase in PHASES
-        if phase != SAMPLES or stored.seconds(estimate, f"{SAMPLES}_seconds") or actual.get(SAMPLES)
+        if phase not in OPTIONAL
+        or stored.seconds(estimate, f"{phase}_seconds")
+        or actual.get(phase)
     )
 
 

@@ -100,7 +100,7 @@ class RunReport:
     @property
     def cost_per_unique_sample_usd(self) -> Decimal | None:
         """The cost of each utterance of the data."""
-        utterances = self.record.dataset.utterances
+        utterances = self.record.size.utterances
         return self.cost_usd / utterances if utterances else None
 
     @property

@@ -35,8 +35,13 @@ def time_lines(estimate: Estimate) -> Iterator[str]:
     spoken = given.times_spoken(steps)
     each_time = f"{spoken:,} × at most {seconds(given.seconds_per_samples)}"
     samples = (("samples", spent.samples_seconds, each_time),) if spoken else ()
+    hours_of_speech = f"{given.speech_seconds / SECONDS_PER_HOUR:,.2f} h of speech"
+    encoding = (
+        (("encoding", spent.encoding_seconds, hours_of_speech),) if given.encoding.high else ()
+    )
     rows = (
         ("set-up", spent.setup_seconds, ""),
+        *encoding,
         ("training", spent.training_seconds, f"{counted(steps, 'step')} × {each_step}"),
         ("validation", spent.validation_seconds, f"{counted(checks, 'check')} × {each_check}"),
         ("checkpoints", spent.checkpoint_seconds, f"{written:,} × {each_save}"),

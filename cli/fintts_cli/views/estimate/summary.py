@@ -40,6 +40,8 @@ def summary_lines(
     yield from hanging("steps      ", _steps(made))
     yield from hanging("a step     ", _pace(made.given))
     yield from hanging("time       ", _time(made.expected.durations))
+    if made.given.encoding.high:
+        yield from hanging("encoding   ", _encoding(made.given))
     yield from hanging("price      ", _price(candidate))
     if made.earliest.stop_step < made.expected.stop_step:
         earliest = f"{rough_dollars(float(made.earliest.cost_usd))} at step"
@@ -77,9 +79,17 @@ def _pace(given: EstimateInput) -> str:
     return f"{likely} s ({low} to {high} s{token}): {source}"
 
 
+def _encoding(given: EstimateInput) -> str:
+    """`3.2 h of speech in about 2 min (1 to 7 min): …`"""
+    low, likely, high = map(rough_duration, given.encoding)
+    hours = significant(given.speech_seconds / 3600)
+    return f"{hours} h of speech in about {likely} ({low} to {high}): {given.encoding_source}"
+
+
 def _time(spent: Durations) -> str:
     parts = {
         "set-up": spent.setup_seconds,
+        "encoding": spent.encoding_seconds,
         "training": spent.training_seconds,
         "checks": spent.validation_seconds,
         "saves": spent.checkpoint_seconds,

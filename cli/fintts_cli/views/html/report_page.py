@@ -18,6 +18,7 @@ from fintts_cli.views.report.words import (
     plan_lines,
     price_line,
     reasons,
+    recordings_line,
     rule_line,
     sample_lines,
     saved_line,
@@ -162,8 +163,10 @@ def _versions(report: RunReport) -> Iterator[tuple[str, str]]:
     yield "base model", f"{record.base_model.name}, {record.base_model.digest}"
     if record.base_model.revision:
         yield "revision", record.base_model.revision
-    data = record.dataset
-    yield "data", f"{data.utterances:,} utterances, {data.frames:,} frames, {data.sha256}"
+    size = record.size
+    yield "data", f"{size.utterances:,} utterances, {size.frames:,} frames, {record.data_digest}"
+    if record.recordings is not None:
+        yield "recordings", recordings_line(record.recordings)
     if record.initial_adapter is not None:
         yield "started from", record.initial_adapter.name
     if report.prompt:

@@ -4,10 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fintts_cli.views.units import duration, moment, step_seconds, table
+from fintts_cli.views.units import (
+    duration,
+    moment,
+    rough_dollars,
+    rough_duration,
+    step_seconds,
+    table,
+)
 from fintts_cli.wording import iso
 from fintts_cost.estimate.extras import NOT_COUNTED
-from fintts_cost.money import dollars, hourly
+from fintts_cost.money import SECONDS_PER_HOUR, dollars, hourly
 from fintts_cost.plan.sentences import deadline_sentence, rest_sentence
 
 if TYPE_CHECKING:
@@ -17,6 +24,7 @@ if TYPE_CHECKING:
     from fintts_cli.launch.launch import Launch
     from fintts_cost.estimate.bill import Bill
     from fintts_cost.estimate.extras import Extras
+    from fintts_cost.estimate.result import Estimate
     from fintts_cost.plan.candidate import Candidate
     from fintts_cost.plan.launch import LaunchPlan
 
@@ -63,8 +71,22 @@ def _bill(choice: Candidate, choices: Sequence[Candidate]) -> list[str]:
         _row("expected", made.expected),
         _row("worst", made.worst),
     ]
-    scenarios = table(("", "COST", "TIME", "STOPS AT STEP"), rows).splitlines()
+    scenarios = [] if not made.given.encoding.high else [encoding_line(made)]
+    scenarios += table(("", "COST", "TIME", "STOPS AT STEP"), rows).splitlines()
     return [f"{name}{hourly(price.hourly_rate_usd)} ({price.source}{as_of}), {step}", *scenarios]
+
+
+def encoding_line(made: Estimate) -> str:
+    """`encodes 3.2 h of speech first: about 2 min and $0.05 (1 to 7 min, $0.02 to $0.2)`"""
+    given = made.given
+    hourly_usd = float(given.price.hourly_rate_usd)
+    low, likely, high = map(rough_duration, given.encoding)
+    usd = [rough_dollars(seconds * hourly_usd / SECONDS_PER_HOUR) for seconds in given.encoding]
+    speech = duration(given.speech_seconds)
+    return (
+        f"encodes {speech} of speech first: about {likely} and {usd[1]} ({low} to {high}, {usd[0]} "
+        f"to {usd[2]})"
+    )
 
 
 def _row(name: str, bill: Bill) -> tuple[str, ...]:

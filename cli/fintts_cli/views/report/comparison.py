@@ -81,6 +81,6 @@ def _settings(report: RunReport) -> dict[str, str]:
     return {
         **settings_of(record.config),
         "base model": f"{record.base_model.name} {record.base_model.digest[:12]}",
-        "data": record.dataset.sha256[:12],
+        "data": record.data_digest[:12],
         "fintts": record.fintts_version,
     }

@@ -16,10 +16,12 @@ if TYPE_CHECKING:
     from fintts_cli.runs.report.report import RunReport
     from fintts_cli.runs.report.step import StepShares
     from fintts_cost.interval import Interval
+    from fintts_store.runs.records import RecordingsRef
 
 NOUNS = {"training": "step", "validation": "check"}
 BEYOND_THE_TRAINER = {
     "setup": "from the request to the first step",
+    "encoding": "of encoding recordings",
     "teardown": "from the last step until the instance was gone",
     "checkpoint": "of waiting for checkpoints to reach the disk",
     "samples": "of speaking; the estimate counts the limit, samples.seconds_a_check",
@@ -117,11 +119,18 @@ def sample_lines(report: RunReport) -> list[str]:
     unique, seen = report.cost_per_unique_sample_usd, report.cost_per_sample_seen_usd
     lines: list[str] = []
     if unique is not None:
-        utterances = report.record.dataset.utterances
+        utterances = report.record.size.utterances
         lines.append(f"{dollars(unique)} for each of {counted(utterances, 'utterance')}")
     if seen is not None and report.samples_seen is not None:
         lines.append(f"{dollars(seen)} for each of {counted(report.samples_seen, 'sample')} seen")
     return lines
+
+
+def recordings_line(recordings: RecordingsRef) -> str:
+    """2.4 h in 1,200 recordings, encoded by the codec 0f1e2d3c4b5a"""
+    hours = recordings.seconds / 3600
+    count = counted(recordings.utterances, "recording")
+    return f"{hours:.2f} h in {count}, encoded by the codec {recordings.codec[:12]}"
 
 
 def price_line(report: RunReport) -> str:

@@ -54,16 +54,32 @@ class S3Backend:
         return None if server is None else obstacle_to(server)
 
     def grant(
-        self, url: str, run: str, reads: Sequence[str], deadline_at: datetime, role: str
+        self,
+        url: str,
+        run: str,
+        reads: Sequence[str],
+        deadline_at: datetime,
+        role: str,
+        *,
+        adds_to: Sequence[str] = (),
     ) -> Grant:
         from fintts_store.backends.s3.credentials.grant import grant_for_run
 
-        return grant_for_run(parse_address(url), run, reads, deadline_at, datetime.now(UTC), role)
+        now = datetime.now(UTC)
+        return grant_for_run(parse_address(url), run, reads, deadline_at, now, role, adds_to)
 
-    def try_grant(self, url: str, run: str, reads: Sequence[str], grant: Grant) -> None:
+    def try_grant(
+        self,
+        url: str,
+        run: str,
+        reads: Sequence[str],
+        grant: Grant,
+        *,
+        adds_to: Sequence[str] = (),
+    ) -> None:
         from fintts_store.backends.s3.credentials.trial import try_key
 
-        try_key(parse_address(url), run, reads, grant.variables)
+        try_key(parse_address(url), run, reads, grant.variables, adds_to)
 
 
 def _refuse_another(url: str, named: S3Address, endpoint_url: str | None) -> None:

@@ -56,7 +56,7 @@ def fill(store: Store, folder: Path) -> list[Manifest]:
     model = FileRef(name="model.pth", size_bytes=len(MODEL), sha256=sha256(MODEL).hexdigest())
     base = record().base_model.model_copy(update={"files": (model,)})
     one = record(run=RUN, base_model=base)
-    store.put(one.dataset.key, DATA)
+    store.put(one.packed.key, DATA)
     store.put(MODEL_KEY, MODEL)
     create_run(store, one)
     take_claim(store, RUN, "test")
@@ -84,7 +84,7 @@ def test_a_sound_store_passes(store: DirectoryStore, tmp_path: Path) -> None:
         assert document["runs"] == [
             {"run": RUN, "checkpoints": 3, "bytes": 3000, "kept_steps": [100, 200, 300]}
         ]
-        data = record().dataset.key
+        data = record().packed.key
         assert document["inputs"] == [
             {"place": f"base_models/{DIGEST}/", "bytes": 7, "runs": [RUN]},
             {"place": data, "bytes": 9, "runs": [RUN]},
@@ -132,7 +132,7 @@ def test_what_a_run_reads_counts_as_a_checkpoint_does(
     refused = check("store", "--read-data", "--json")
     assert refused.exit_code == 5
     document = json.loads(refused.stdout)
-    assert [one["place"] for one in document["inputs"]] == [record().dataset.key]
+    assert [one["place"] for one in document["inputs"]] == [record().packed.key]
     assert [(one["kind"], one["place"]) for one in document["faults"]] == [("input", MODEL_KEY)]
     store.delete(MODEL_KEY)
     refused = check("store", "--json")
@@ -224,7 +224,7 @@ def test_a_bucket_is_checked_as_a_folder_is(moto_endpoint: str, tmp_path: Path) 
     document = json.loads(passed.stdout)
     assert [fault["place"] for fault in document["faults"]] == [f"datasets/{DIGEST}.safetensors"]
     S3Store(address).delete(adapter(damaged))
-    S3Store(address).delete(record().dataset.key)
+    S3Store(address).delete(record().packed.key)
     refused = check(place, *options)
     assert refused.exit_code == 5
     kinds = [fault["kind"] for fault in json.loads(refused.stdout)["faults"]]

@@ -131,6 +131,25 @@ def test_inputs_are_read_and_never_written(key: str) -> None:
     assert not allows(run_policy(HERE, RUN, []), "s3:GetObject", name)
 
 
+def test_what_an_instance_encodes_it_adds_and_never_removes() -> None:
+    folder, other = f"encoded/{'7a' * 32}/", f"encoded/{'7b' * 32}/"
+    policy = run_policy(HERE, RUN, [*READS, folder], adds_to=[folder])
+    name = f"arn:aws:s3:::voices/{HERE.prefix}{folder}00001-{'a' * 64}.zip"
+    allowed = [action for action in OBJECT_ACTIONS if allows(policy, action, name)]
+    assert allowed == ["s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"]
+    for refused in (name.replace(folder, other), name.replace(folder, READS[1])):
+        assert not allows(policy, "s3:PutObject", refused)
+    assert not allows(run_policy(HERE, RUN, [folder]), "s3:PutObject", name)
+
+
+def test_the_policy_of_a_run_that_encodes_is_not_too_long() -> None:
+    address = S3Address("a-bucket-with-quite-a-long-name-2026", "teams/speech/voices/")
+    kinds = ("recordings", "encoded", "base_models", "adapters", "codecs")
+    reads = [f"{kind}/{'0' * 64}/" for kind in kinds]
+    assert len(fitting_policy(address, "r" * 40, reads, adds_to=reads[1:2])) <= LONGEST_POLICY
+    assert "kms:Decrypt" in fitting_policy(HERE, RUN, reads, adds_to=reads[1:2])
+
+
 def test_in_china_names_begin_differently() -> None:
     assert "arn:aws-cn:s3:::voices" in json.dumps(run_policy(HERE, RUN, [], "aws-cn"))
     assert "arn:aws:" not in json.dumps(run_policy(HERE, RUN, [], "aws-cn"))

@@ -42,11 +42,12 @@ AFTER_DEADLINE = 15 * MINUTE
 """After the deadline, a trainer has 2 minutes to save, and is killed after 2 more; result and log
 have 5. The rest allows for clocks that differ."""
 WRITING = ("s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload")
+ADDING = ("s3:PutObject", "s3:AbortMultipartUpload")
 ASKED = ("run.json", "revisions/*", "ledger/*", "stop.json")
 """keys of a run that only laptops write; a trainer reads them, and writes everything else"""
 ALIAS = "-s3alias"
 """suffix of an access point's alias, which IAM does not know"""
-DIGEST_CHARACTERS = 16
+DIGEST_CHARACTERS = 10
 """digits of an input's digest in a policy, which has room for no more"""
 TO_NAME = (
     "set instance_role_arn to a role that your key may assume and that has access to the store, "
@@ -63,6 +64,7 @@ def run_policy(
     reads: Sequence[str],
     partition: str = "aws",
     *,
+    adds_to: Sequence[str] = (),
     may_use_kms: bool = True,
 ) -> dict[str, Any]:
     """The IAM policy of an instance: it may read its run and inputs, and write what a trainer
@@ -74,6 +76,7 @@ def run_policy(
 
     Args:
         reads: keys of the store, or prefixes that end with `/`.
+        adds_to: prefixes, each of which is also in `reads`, where it may write but not remove.
         may_use_kms: allows KMS keys, with which a bucket may encrypt every write.
     """
     bucket = f"arn:{partition}:s3:::{address.bucket}"
@@ -82,12 +85,14 @@ def run_policy(
     # in any bucket, which is shorter: this key writes in no other
     asked = [f"arn:{partition}:s3:::*/{_literal(run_prefix(run))}{name}" for name in ASKED]
     inputs = [_literal(address.prefix + _shortened(key)) + "*" for key in reads]
+    added = [f"{bucket}/{_literal(address.prefix + _shortened(key))}*" for key in adds_to]
     return {
         "Version": "2012-10-17",
         "Statement": [
             _allow("s3:GetObject", [f"{bucket}/{name}" for name in (own, *inputs)]),
             _allow(WRITING, f"{bucket}/{own}"),
             _allow(WRITING, asked) | {"Effect": "Deny"},
+            *([_allow(ADDING, added)] if added else []),
             _allow("s3:ListBucket", bucket)
             | {"Condition": {"StringLike": {"s3:prefix": [own, *inputs]}}},
             _allow("s3:ListBucketMultipartUploads", bucket),
@@ -142,12 +147,14 @@ def grant_for_run(
     deadline_at: datetime,
     now: datetime,
     role_arn: str = "",
+    adds_to: Sequence[str] = (),
 ) -> Grant:
     """Makes the key that the instance of a run gets; times are aware.
 
     Args:
         role_arn: the role that makes one if this machine's key cannot; empty for the profile's own
             role.
+        adds_to: as in `run_policy`.
 
     Raises:
         StoreDenied: this machine has no key, a wrong one, or one that expires before the run may
@@ -163,7 +170,7 @@ def grant_for_run(
         refuse_own_authority(session, address.endpoint_url)
         return _of_another_server(address, as_it_is)
     needed = lifetime(deadline_at, now)
-    policy = _policy_text(session, address, run, reads)
+    policy = _policy_text(session, address, run, reads, adds_to)
     wanted = Wanted(address, run, policy, int(needed.total_seconds()))
     try:
         made = _made(session, wanted, role_arn, is_temporary=TOKEN in own)
@@ -185,20 +192,32 @@ def grant_for_run(
     return Grant(region | key, ends_at, is_for_the_run=True)
 
 
-def _policy_text(session: "Session", address: S3Address, run: str, reads: Sequence[str]) -> str:
+def _policy_text(
+    session: "Session",
+    address: S3Address,
+    run: str,
+    reads: Sequence[str],
+    adds_to: Sequence[str],
+) -> str:
     with explained(address):
         partition = session.get_partition_for_region(session.region_name or "us-east-1")
-    return fitting_policy(address, run, reads, partition)
+    return fitting_policy(address, run, reads, partition, adds_to)
 
 
 def fitting_policy(
-    address: S3Address, run: str, reads: Sequence[str], partition: str = "aws"
+    address: S3Address,
+    run: str,
+    reads: Sequence[str],
+    partition: str = "aws",
+    adds_to: Sequence[str] = (),
 ) -> str:
     """`run_policy` for STS. If a long prefix leaves no room, it omits the right to use KMS keys,
     unless the address needs one."""
 
     def text(*, may_use_kms: bool) -> str:
-        policy = run_policy(address, run, reads, partition, may_use_kms=may_use_kms)
+        policy = run_policy(
+            address, run, reads, partition, adds_to=adds_to, may_use_kms=may_use_kms
+        )
         return json.dumps(policy, separators=(",", ":"))
 
     whole = text(may_use_kms=True)

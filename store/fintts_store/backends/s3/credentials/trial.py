@@ -12,17 +12,23 @@ from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.errors import StoreDenied, StoreError
 from fintts_store.layout import trial_key
 
+ADDED = "trial.txt"
 CONTENT = b"written and read by fintts with the key of an instance, before one is rented"
 
 
 def try_key(
-    address: S3Address, run: str, reads: Sequence[str], variables: Mapping[str, str]
+    address: S3Address,
+    run: str,
+    reads: Sequence[str],
+    variables: Mapping[str, str],
+    adds_to: Sequence[str] = (),
 ) -> None:
     """Does what a trainer does: reads its inputs, and writes, reads, lists and removes a file.
 
     Args:
         reads: existing keys of the store, or prefixes that end with `/`.
         variables: the key, as in an instance's environment.
+        adds_to: prefixes where it adds a file, which stays: the key removes nothing there.
 
     Raises:
         StoreDenied: the key is not sufficient; the message says for what.
@@ -31,6 +37,8 @@ def try_key(
     store = S3Store(address, variables=variables)
     try:
         _write(store, trial_key(run))
+        for prefix in adds_to:
+            store.put(f"{prefix}{ADDED}", CONTENT)
         for key in reads:
             _read(store, key)
     except StoreDenied as error:

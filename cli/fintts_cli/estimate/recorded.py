@@ -1,0 +1,65 @@
+"""How much recordings are, by the headers of their files: an estimate reads no sound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import soundfile
+
+from fintts_cli.estimate.figures import RecordedWork
+from fintts_cli.estimate.workload import workload_of_lengths
+from fintts_inputs.base_model.families import read_config
+from fintts_inputs.codec.find import find_codec_for
+from fintts_inputs.codec.shape import CodecShape
+from fintts_inputs.errors import DataProblem, InputError
+from fintts_inputs.recordings.transcripts import read_transcripts
+
+if TYPE_CHECKING:
+    from fintts_inputs.recordings.files import Recordings
+
+ASSUMED = CodecShape("OpenAudio S1's, assumed", 44_100, 2048, (4096, *9 * (1024,)), 4096)
+"""where no codec is at hand"""
+
+
+def work_of_files(recordings: Recordings, base_model: object, fraction: float) -> RecordedWork:
+    """How much training on them would be, and how much speech has to be encoded. Silence at the
+    ends counts as speech.
+
+    Raises:
+        DataProblem: there are too few, or none has a text.
+    """
+    texts = read_transcripts(recordings).by_name
+    seconds = {
+        name: length
+        for name, path in recordings.audio.items()
+        if name in texts and (length := _seconds(path)) is not None
+    }
+    if not seconds:
+        folder = recordings.folder
+        raise DataProblem(
+            f"{folder} has no recording with a text", f"`fintts data check {folder}` says why"
+        )
+    rate = _frames_per_second(base_model)
+    each = {name: (len(texts[name].text.encode()), length) for name, length in seconds.items()}
+    return RecordedWork(workload_of_lengths(each, rate, fraction), sum(seconds.values()))
+
+
+def _seconds(path: Path) -> float | None:
+    """None for a file that `fintts data check` names."""
+    if not path.is_file():  # a pipe would keep the estimate waiting
+        return None
+    try:
+        return float(soundfile.info(str(path)).duration)
+    except (soundfile.SoundFileError, RuntimeError, OSError):
+        return None
+
+
+def _frames_per_second(base_model: object) -> float:
+    if not isinstance(base_model, Path) or not base_model.exists():
+        return ASSUMED.frames_per_second
+    try:
+        found = find_codec_for(read_config(base_model).shape, base_model)
+    except InputError:  # a launch refuses it
+        return ASSUMED.frames_per_second
+    return found.shape.frames_per_second
