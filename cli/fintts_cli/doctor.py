@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.errors import CheckFailed, CliError, ConfigError
 from fintts_cli.estimate.run import estimate_run
 from fintts_cli.estimate.run_inputs import RunInputs
+from fintts_cli.launch.codec import ENCODED_HERE
 from fintts_cli.launch.preconditions import refuse_unsafe_launch
 from fintts_cli.launch.prepare import prepare
 from fintts_cli.launch.task import render_task
@@ -23,6 +24,7 @@ from fintts_cli.launch.upload import WITHOUT_SAMPLES
 from fintts_cli.rental_checks import RentalChecks
 from fintts_cli.settings.hub_model import SCHEME, HubModel
 from fintts_cli.settings.option_names import naming_origins
+from fintts_cli.sound_packages import require_readers
 from fintts_cli.state_folder import home_folder, open_state, state_directory
 from fintts_cli.views.units import counted, size
 from fintts_cost import __version__
@@ -33,8 +35,10 @@ from fintts_inputs.codec.find import find_codec_for
 from fintts_inputs.data.check import check_folder
 from fintts_inputs.errors import InputError
 from fintts_inputs.eval_models import eval_model_files
+from fintts_inputs.folder import refuse_problems
 from fintts_inputs.notify.post import Event, NotDelivered, Notification, post
 from fintts_inputs.notify.urls import shown
+from fintts_inputs.recordings.files import only_recordings_in
 from fintts_inputs.trackers import keys_of
 from fintts_store.errors import StoreError
 from fintts_store.probes import CONDITIONAL_WRITE, Finding, Outcome, Verdict, probe_store
@@ -45,6 +49,7 @@ if TYPE_CHECKING:
 
     from fintts_cli.settings.read import ReadSettings
     from fintts_cli.workplace import Workplace
+    from fintts_inputs.recordings.files import Recordings
 
     Probe = Callable[[], Finding]
 
@@ -141,6 +146,8 @@ class Doctor:
         folder = self.found.settings.data
         if folder is None:
             raise ConfigError("data is not set", "`fintts init --data DIR` writes a configuration")
+        if (recordings := only_recordings_in(folder)) is not None:
+            return _recordings_in(recordings)
         report = check_folder(folder, None)
         report.refuse_problems()
         said = f"{counted(len(report.utterances), 'utterance')} in {folder}"
@@ -158,10 +165,18 @@ class Doctor:
                 Verdict.WARNING, f"{model} is not on this machine yet", "a launch downloads it"
             )
         opened = open_base_model(model)
-        if self.found.settings.samples.is_on:
-            codec = find_codec_for(opened.shape, model, WITHOUT_SAMPLES)
+        instead = self._instead_of_a_codec()
+        if instead is not None:
+            codec = find_codec_for(opened.shape, model, instead)
             return Finding(sentence=f"{model}, and its codec, {codec.path.name}")
         return Finding(sentence=str(model))
+
+    def _instead_of_a_codec(self) -> str | None:
+        """What a run that needs a codec can do without one; None if it needs none."""
+        settings = self.found.settings
+        if settings.data is not None and only_recordings_in(settings.data) is not None:
+            return ENCODED_HERE
+        return WITHOUT_SAMPLES if settings.samples.is_on else None
 
     def _store(self) -> Finding:
         store = self.open_here().store_of(self.found.settings)
@@ -292,6 +307,14 @@ def _gpu() -> Finding:
 
 def _folder_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _recordings_in(found: Recordings) -> Finding:
+    """Counts recordings; a launch reads each of them, as `fintts data check` does."""
+    require_readers()
+    refuse_problems(found.folder, found.problems)
+    said = f"{counted(len(found.audio), 'recording')} in {found.folder}, which the run encodes"
+    return Finding(sentence=said)
 
 
 def _nearest(folder: Path) -> Path:

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 def require_encoder() -> None:
     """Raises UsageProblem if the packages that encode recordings are not installed."""
+    require_readers("trainer,audio")
     require_trainer()
-    require_readers()
 
 
 def encode(plan: EncodePlan, tell: Callable[[Progress], None]) -> Encoded:

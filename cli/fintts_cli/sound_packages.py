@@ -9,9 +9,14 @@ from fintts_cli.errors import UsageProblem
 READERS = ("soundfile", "soxr", "pyloudnorm")
 
 
-def require_readers() -> None:
-    """Raises UsageProblem if they are not installed."""
+def require_readers(extras: str = "audio") -> None:
+    """Raises UsageProblem if they are not installed.
+
+    Args:
+        extras: what the command needs, as pip takes it.
+    """
     if any(find_spec(package) is None for package in READERS):
         raise UsageProblem(
-            "the packages for reading recordings are not installed", "pip install 'fintts[audio]'"
+            "the packages for reading recordings are not installed",
+            f"pip install 'fintts[{extras}]'",
         )

@@ -186,7 +186,7 @@ def _reference(path: Path | None, text: str | None) -> ReferenceRecording | None
                 "--reference-text needs --reference", "name the recording that says it"
             )
         return None
-    require_readers()
+    require_readers("trainer,audio")
     if not path.is_file():
         raise UsageProblem(f"there is no file {path}", "name a recording with --reference")
     if text is None:

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
     from fintts_inputs.codec.find import CodecFile
 
 
+ENCODED_HERE = (
+    "encode with `fintts data encode --codec PATH`, and set data to the folder that it writes"
+)
+"""what else a run on recordings can do where there is no codec"""
+
+
 def describe_codec(codec: CodecFile) -> CodecRef | None:
     """The files of a codec; None if it lies in the base model's own weights."""
     if codec.path.is_dir():

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fintts_cli.launch.codec import describe_codec
+from fintts_cli.launch.codec import ENCODED_HERE, describe_codec
 from fintts_cli.views.units import counted, duration
 from fintts_inputs.codec.find import find_codec_for
 from fintts_inputs.errors import DataProblem
@@ -44,9 +44,6 @@ if TYPE_CHECKING:
     from fintts_store.runs.records import CodecRef
     from fintts_store.store import Store
 
-ENCODED_HERE = (
-    "encode with `fintts data encode --codec PATH`, and set data to the folder that it writes"
-)
 TOLD = 10
 """how often an upload says how far it is"""
 

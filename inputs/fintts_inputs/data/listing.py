@@ -15,7 +15,7 @@ CODES, TEXT = ".npy", ".lab"
 SUFFIXES = (CODES, TEXT)
 RECEIPTS = "data.json"
 """beside pairs that `fintts data encode` wrote"""
-FROM_RECORDINGS = "give a folder of .npy and .lab; `fintts data encode` makes one from recordings"
+FROM_RECORDINGS = "give a folder of recordings with their texts, or one of .npy and .lab"
 WANTED = Wanted(SUFFIXES, "the data folder", FROM_RECORDINGS)
 
 

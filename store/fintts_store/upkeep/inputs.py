@@ -48,6 +48,8 @@ class Input:
     """the key; a folder's ends with `/`"""
     files: tuple[InputFile, ...]
     runs: tuple[str, ...]
+    unless: str = ""
+    """a key that makes up for missing files: the record of what recordings were encoded into"""
 
     @property
     def size_bytes(self) -> int:
@@ -71,11 +73,14 @@ def _in_words(runs: tuple[str, ...]) -> str:
 
 def inputs_of(records: Mapping[str, RunRecord]) -> list[Input]:
     """The inputs of these runs, each once, sorted by place."""
-    readers: defaultdict[tuple[str, tuple[InputFile, ...]], list[str]] = defaultdict(list)
+    readers: defaultdict[tuple[str, tuple[InputFile, ...], str], list[str]] = defaultdict(list)
     for run, record in sorted(records.items()):
         for place, files in _named_by(record):
-            readers[place, files].append(run)
-    found = [Input(place, files, tuple(runs)) for (place, files), runs in readers.items()]
+            unless = _encoded_from(record) if place.startswith(layout.RECORDINGS) else ""
+            readers[place, files, unless].append(run)
+    found = [
+        Input(place, files, tuple(runs), unless) for (place, files, unless), runs in readers.items()
+    ]
     return sorted(found, key=lambda one: one.place)
 
 
@@ -92,6 +97,12 @@ def _named_by(record: RunRecord) -> Iterator[tuple[str, tuple[InputFile, ...]]]:
         yield record.codec.prefix, _files_of(record.codec)
     for model in record.eval_models.values():
         yield model.prefix, _files_of(model)
+
+
+def _encoded_from(record: RunRecord) -> str:
+    recordings = record.recordings
+    assert recordings is not None, "only such a record names recordings"
+    return layout.encoded_commit_key(recordings.encoded, recordings.texts.sha256)
 
 
 def _recordings_of(record: RunRecord, recordings: RecordingsRef) -> tuple[InputFile, ...]:
@@ -121,10 +132,15 @@ def faults_of(store: Store, one: Input, there: Mapping[str, int]) -> list[Fault]
 
     Lists an apparent fault a second time, since a launch may have uploaded the file by then.
     """
-    if not _lacks(one, there):
+    if not _lacks(one, there) or is_made_up_for(one, there):
         return []
     now = {entry.key: entry.size_bytes for entry in store.list(one.place)}
     return [one.fault(place, why, UPLOADED_AGAIN) for place, why in _lacks(one, now).items()]
+
+
+def is_made_up_for(one: Input, there: Mapping[str, int]) -> bool:
+    """Whether files are missing that no run needs: recordings that are encoded."""
+    return one.unless in there and bool(_lacks(one, there))
 
 
 def _lacks(one: Input, there: Mapping[str, int]) -> dict[str, str]:

@@ -27,7 +27,14 @@ from fintts_store.runs.records import RunRecord
 from fintts_store.runs.runs import list_runs, read_result, read_run, read_status
 from fintts_store.store import Store
 from fintts_store.upkeep.faults import Fault, Kind
-from fintts_store.upkeep.inputs import Input, faults_of, inputs_of, list_inputs, unused_among
+from fintts_store.upkeep.inputs import (
+    Input,
+    faults_of,
+    inputs_of,
+    is_made_up_for,
+    list_inputs,
+    unused_among,
+)
 
 UNTAKEN_CLAIM = "no instance can have taken this claim, so it is ignored; delete it"
 
@@ -120,7 +127,7 @@ def _look_at_inputs(
     records = {one.run: one.record for one in runs}
     named = inputs_of({run: record for run, record in records.items() if record is not None})
     wrong = {one: faults_of(store, one, there) for one in named}
-    whole = tuple(one for one in named if not wrong[one])
+    whole = tuple(one for one in named if not wrong[one] and not is_made_up_for(one, there))
     return whole, [*chain.from_iterable(wrong.values()), *unused_among(store, there, records)]
 
 

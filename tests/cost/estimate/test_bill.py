@@ -27,7 +27,7 @@ def test_setup_teardown_and_saves_are_billed() -> None:
         checkpoint_seconds=Decimal("0.1"),
     )
     bill = run.bill(1000)
-    assert bill.durations == tuple(map(Decimal, ("90", "2000", "40", "1", "30", "0")))
+    assert bill.durations == tuple(map(Decimal, ("90", "2000", "40", "1", "30", "0", "0")))
     assert bill.total_seconds == 2161
     assert bill.cost_usd == Decimal("2.161")
     assert bill.cost_usd_to_cent == Decimal("2.16")

@@ -168,6 +168,7 @@ def test_phases_add_up_over_jobs() -> None:
         _ = 1 / 0
     assert clock.seconds == {
         "setup": 3.0,
+        "encoding": 0.0,
         "training": 105.5,
         "validation": 7.0,
         "checkpoint": 0.0,

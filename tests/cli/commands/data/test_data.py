@@ -145,7 +145,7 @@ def test_a_folder_that_cannot_be_looked_at_is_one_sentence(
     result = data(*arguments)
     assert result.exit_code == code
     assert sentence in result.stderr
-    assert ("`fintts data encode` makes one from recordings" in result.stderr) == has_folder
+    assert ("give a folder of recordings with their texts" in result.stderr) == has_folder
     assert result.stdout == ""
 
 
