@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import soundfile
-
 from fintts_cli.estimate.figures import RecordedWork
 from fintts_cli.estimate.workload import workload_of_lengths
 from fintts_inputs.base_model.families import read_config
 from fintts_inputs.codec.find import find_codec_for
 from fintts_inputs.codec.shape import CodecShape
 from fintts_inputs.errors import DataProblem, InputError
+from fintts_inputs.recordings.sound import announced_seconds
 from fintts_inputs.recordings.transcripts import read_transcripts
 
 if TYPE_CHECKING:
@@ -33,7 +32,7 @@ def work_of_files(recordings: Recordings, base_model: object, fraction: float) -
     seconds = {
         name: length
         for name, path in recordings.audio.items()
-        if name in texts and (length := _seconds(path)) is not None
+        if name in texts and (length := announced_seconds(path)) is not None
     }
     if not seconds:
         folder = recordings.folder
@@ -43,16 +42,6 @@ def work_of_files(recordings: Recordings, base_model: object, fraction: float) -
     rate = _frames_per_second(base_model)
     each = {name: (len(texts[name].text.encode()), length) for name, length in seconds.items()}
     return RecordedWork(workload_of_lengths(each, rate, fraction), sum(seconds.values()))
-
-
-def _seconds(path: Path) -> float | None:
-    """None for a file that `fintts data check` names."""
-    if not path.is_file():  # a pipe would keep the estimate waiting
-        return None
-    try:
-        return float(soundfile.info(str(path)).duration)
-    except (soundfile.SoundFileError, RuntimeError, OSError):
-        return None
 
 
 def _frames_per_second(base_model: object) -> float:

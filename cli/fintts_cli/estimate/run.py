@@ -230,14 +230,14 @@ def encoding_before(settings: Settings, inputs: RunInputs) -> tuple[float, str] 
         return None
     gpus = None if settings.is_local else settings.first_gpus
     known = [
-        (each.seconds_per_speech, each.record.run)
+        (factor, each.record.run)
         for each in inputs.past_runs
-        if each.gpus == gpus and each.seconds_per_speech is not None
+        if each.gpus == gpus and (factor := each.seconds_per_speech) is not None
     ]
     if not known:
         return None
     name = f"run {known[0][1]}" if len(known) == 1 else f"{len(known)} runs"
-    return median(factor for factor, _ in known if factor is not None), name
+    return median(factor for factor, _ in known), name
 
 
 def _notes(inputs: RunInputs) -> tuple[str, ...]:

@@ -145,7 +145,7 @@ def _encoded(speech: Speech) -> bytes:
     return _written(speech.samples, speech.rate, "WAV", "FLOAT")
 
 
-def _written(samples: npt.NDArray[np.generic], rate: int, form: str, kind: str) -> bytes:
+def _written(samples: npt.NDArray[np.int32] | Samples, rate: int, form: str, kind: str) -> bytes:
     stream = io.BytesIO()
     soundfile.write(stream, samples, rate, format=form, subtype=kind)
     return stream.getvalue()

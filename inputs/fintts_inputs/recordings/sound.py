@@ -79,6 +79,15 @@ def read_sound(path: Path, most_seconds: float, silence_seconds: float = SILENCE
         raise Unreadable(f"cannot be read as sound: {_reason(error)}") from None
 
 
+def announced_seconds(path: Path) -> float | None:
+    """The length in a recording's header, which reads no sound; None if it has none."""
+    try:
+        _refuse_no_file(path)
+        return float(soundfile.info(path).duration)
+    except (Unreadable, soundfile.SoundFileError, RuntimeError, OSError, ValueError):
+        return None
+
+
 def _reason(error: Exception) -> str:
     """libsndfile's reason, except for a format that it does not recognise."""
     said = str(error).rsplit(": ", 1)[-1].rstrip(".")

@@ -39,7 +39,7 @@ print("all imported")
 
 
 MEASURING = ("fintts_trainer/scoring", "fintts_inputs/text")
-NEEDED_TO_MEASURE = ("jiwer", "num2words", "onnxruntime", "soxr")
+NEEDED_TO_MEASURE = ("jiwer", "num2words", "onnxruntime")
 SEND = """
 import sys, pathlib
 from fintts_cli.launch import bundle
