@@ -12,7 +12,7 @@ from fintts_cli.errors import ConfigError
 from fintts_cli.estimate.forecast import KnownFigures, estimate_input, reserve_of, stop_note
 from fintts_cli.places import LOCAL, cloud_of
 from fintts_cli.prices.market import cheapest_offer
-from fintts_cli.settings.cross_checks import Facts
+from fintts_cli.settings.facts import Facts
 from fintts_cli.views.units import counted
 from fintts_cost.amounts import exact
 from fintts_cost.estimate.extras import AWS, Extras, extras_of

@@ -9,7 +9,8 @@ import pytest
 from cli_project import write_project
 from command_line import invoke
 from fintts_cli.errors import UsageProblem
-from fintts_cli.settings.cross_checks import RULES, Facts, refuse_senseless
+from fintts_cli.settings.cross_checks import RULES, refuse_senseless
+from fintts_cli.settings.facts import Facts
 from fintts_cli.settings.model import Settings
 from fintts_cli.settings.read import read_settings
 
