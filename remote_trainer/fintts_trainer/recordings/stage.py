@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from fintts_trainer.session.preemption import Preemption
     from fintts_trainer.session.session import Session
 
-HOUR = 3600
+MINUTE = 60
 
 
 class Early(NamedTuple):
@@ -151,7 +151,7 @@ class _Stage:
     def _tell(self, done: float) -> None:
         whole = self._recordings.seconds
         self._session.progress.sign()
-        self._so_far = f"{done / HOUR:.2f} of {whole / HOUR:.2f} h of speech are encoded"
+        self._so_far = f"{done / MINUTE:.1f} of {whole / MINUTE:.1f} min of speech are encoded"
         self._session.change_status(message=self._so_far)
 
     def _commit(self, texts: Texts, codec: CodecFile) -> DatasetRef:
@@ -188,7 +188,8 @@ class _Stage:
         if counting.dataset.sha256 != dataset.sha256:
             session.log("another run has encoded the recordings meanwhile; its codes are used")
         session.log(
-            f"{dataset.utterances:,} recordings are encoded, {recordings.seconds / HOUR:.2f} h"
+            f"{dataset.utterances:,} recordings are encoded, "
+            f"{recordings.seconds / MINUTE:.1f} min of speech"
         )
         return counting.dataset
 

@@ -82,8 +82,8 @@ def _pace(given: EstimateInput) -> str:
 def _encoding(given: EstimateInput) -> str:
     """`3.2 h of speech in about 2 min (1 to 7 min): …`"""
     low, likely, high = map(rough_duration, given.encoding)
-    hours = significant(given.speech_seconds / 3600)
-    return f"{hours} h of speech in about {likely} ({low} to {high}): {given.encoding_source}"
+    speech = rough_duration(given.speech_seconds)
+    return f"{speech} of speech in about {likely} ({low} to {high}): {given.encoding_source}"
 
 
 def _time(spent: Durations) -> str:
