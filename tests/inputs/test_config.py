@@ -111,3 +111,36 @@ def test_when_to_give_up_is_no_part_of_the_digest_and_may_change() -> None:
     assert before.digest() == after.digest()
     (change,) = before.differences(after)
     assert (change.key, change.is_forcible) == ("replan.on_overrun", True)
+
+
+BY_EAR = {"early_stopping": {"monitor": "eval/cer"}, "eval": {"asr": "asr"}}
+
+
+def spoken(**sections: object) -> RunConfig:
+    content = {"data": "data", "base_model": "base", "samples": {"texts": ["Hei"]}, **sections}
+    return RunConfig.model_validate(content)
+
+
+def test_sentences_belong_to_what_early_stopping_watches() -> None:
+    others = {"samples": {"texts": ["Moi"]}}
+    by_loss, by_ear = spoken(), spoken(**BY_EAR)
+    assert by_loss.digest() == spoken(**others).digest()
+    assert by_ear.digest() != spoken(**BY_EAR, **others).digest()
+    assert [one.is_forcible for one in by_loss.differences(spoken(**others))] == [True]
+    assert [one.is_forcible for one in by_ear.differences(spoken(**BY_EAR, **others))] == [False]
+
+
+def test_the_place_of_a_model_that_measures_does_not_matter() -> None:
+    moved = spoken(**BY_EAR | {"eval": {"asr": "elsewhere"}})
+    assert spoken(**BY_EAR).digest() == moved.digest()
+    assert spoken(**BY_EAR).differences(moved) == []
+    swedish = spoken(**BY_EAR | {"eval": {"asr": "asr", "language": "sv"}})
+    assert spoken(**BY_EAR).digest() != swedish.digest()
+
+
+@pytest.mark.parametrize(
+    ("monitor", "mode"), [("eval/cer", "max"), ("eval/similarity", "min"), ("eval/dnsmos", "min")]
+)
+def test_each_measure_has_its_mode(monitor: str, mode: str) -> None:
+    with pytest.raises(ValidationError, match="is monitored with mode"):
+        spoken(early_stopping={"monitor": monitor, "mode": mode})
