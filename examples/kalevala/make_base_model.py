@@ -1,10 +1,15 @@
-"""Trains the example's tiny base model from nothing, in Fish Speech's own format.
+"""Trains the example's tiny base models from nothing, in Fish Speech's own format.
 
     python make_data.py --pretraining DIR
     python make_base_model.py DIR           writes base_model/, in minutes on two cores
 
-It is what a user downloads, in small: config.json, model.pth, tokenizer.tiktoken and
-special_tokens.json. The model code is the product's own.
+    python make_recordings.py --pretraining DIR
+    fintts data encode DIR --codec sound/base_model
+    python make_base_model.py DIR-codes --codec sound/base_model
+
+The second one is for the codec in its folder, and begins with the layers of the first. Each is what
+a user downloads, in small: config.json, model.pth, tokenizer.tiktoken and special_tokens.json. The
+model code is the product's own.
 """
 
 from __future__ import annotations
@@ -22,10 +27,12 @@ from typing import TYPE_CHECKING
 
 import regex  # type: ignore[import-untyped] # tiktoken brings it, without types
 import torch
+from torch.nn.functional import cross_entropy
 
 from fintts_cost.training.early_stopping import EarlyStopping
 from fintts_cost.training.schedule import Schedule
 from fintts_inputs.base_model.families import read_config
+from fintts_inputs.codec.find import find_codec
 from fintts_inputs.data.holdout import is_held_out
 from fintts_inputs.data.pack import read_pack
 from fintts_inputs.data.packing import pack_folder
@@ -40,9 +47,9 @@ from fintts_trainer.families.fish.tokenizer import SPLIT_PATTERN
 from fintts_trainer.families.fish.weights import to_fish
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-    from fintts_trainer.families.base import Example
+    from fintts_trainer.families.base import Example, Predictions
     from fintts_trainer.families.fish import FishBase
     from fintts_trainer.families.weight_files import StateDict
 
@@ -59,7 +66,8 @@ PATIENCE = 3
 HELD_OUT = 0.1
 MAX_GRAD_NORM = 1.0
 
-CODEBOOK_SIZE = 512
+CODEC2_SIZES = (512, 512, 512, 512)
+"""The codes of codec2's fields, all counted as the largest has."""
 MERGES = 113
 CONTROL_TOKENS = (
     "begin_of_text",
@@ -78,11 +86,8 @@ CONTROL_TOKENS = (
     "audio_end",
     "audio",
 )
-VOCABULARY = 256 + MERGES + len(CONTROL_TOKENS) + CODEBOOK_SIZE
-
 CONFIG = {
     "model_type": "dual_ar",
-    "vocab_size": VOCABULARY,
     "n_layer": 4,
     "n_head": 4,
     "dim": 128,
@@ -97,8 +102,6 @@ CONFIG = {
     "attention_qkv_bias": False,
     "attention_qk_norm": True,
     "attention_o_bias": False,
-    "codebook_size": CODEBOOK_SIZE,
-    "num_codebooks": 4,
     "initializer_range": 0.03125,
     "scale_codebook_embeddings": True,
     "n_fast_layer": 2,
@@ -112,6 +115,14 @@ CONFIG = {
     "fast_attention_o_bias": False,
     "use_gradient_checkpointing": False,
 }
+
+
+def config_for(codebook_sizes: Sequence[int]) -> dict[str, object]:
+    """The content of config.json for a codec with these codebooks."""
+    size = max(codebook_sizes)
+    vocabulary = 256 + MERGES + len(CONTROL_TOKENS) + size
+    codes = {"codebook_size": size, "num_codebooks": len(codebook_sizes)}
+    return CONFIG | codes | {"vocab_size": vocabulary}
 
 
 def train_byte_pairs(texts: Iterable[str], merges: int) -> list[bytes]:
@@ -147,12 +158,12 @@ def merge(parts: list[bytes], pair: tuple[bytes, bytes]) -> list[bytes]:
     return merged
 
 
-def write_tokenizer(texts: Iterable[str], folder: Path) -> None:
+def write_tokenizer(texts: Iterable[str], codes: int, folder: Path) -> None:
     """tokenizer.tiktoken and special_tokens.json; each text is split with its speaker mark."""
     vocabulary = train_byte_pairs((SPEAKER + text for text in texts), MERGES)
     ranks = [f"{base64.b64encode(token).decode()} {rank}" for rank, token in enumerate(vocabulary)]
     (folder / "tokenizer.tiktoken").write_text("\n".join(ranks) + "\n")
-    names = [*CONTROL_TOKENS, *(f"semantic:{code}" for code in range(CODEBOOK_SIZE))]
+    names = [*CONTROL_TOKENS, *(f"semantic:{code}" for code in range(codes))]
     special = {f"<|{name}|>": 256 + MERGES + i for i, name in enumerate(names)}
     (folder / "special_tokens.json").write_text(json.dumps(special, indent=0) + "\n")
 
@@ -178,6 +189,19 @@ def new_model(base: FishBase) -> DualAR:
         if parameter.dim() > 1:
             torch.nn.init.normal_(parameter, std=0.03125)
     return model
+
+
+def begin_with(model: DualAR, folder: Path) -> None:
+    """Takes over what another base model of the example knows of text and rhythm: its layers and
+    its rows for text, but nothing that is about codes."""
+    known = FishFamily().open(read_config(folder)).load(torch.float32).state_dict()
+    texts = 256 + MERGES + len(CONTROL_TOKENS)
+    with torch.no_grad():
+        for name, weight in model.state_dict().items():
+            if weight.shape == known[name].shape:
+                weight.copy_(known[name])
+            elif name in ("slow.embed_tokens.weight", "lm_head.weight"):
+                weight[:texts].copy_(known[name][:texts])
 
 
 def train(model: DualAR, training: list[Example], validation: list[Example]) -> StateDict:
@@ -209,11 +233,10 @@ def train(model: DualAR, training: list[Example], validation: list[Example]) -> 
 def take_step(
     model: DualAR, optimizer: torch.optim.Optimizer, examples: list[Example], step: int
 ) -> float:
-    """One update of all weights; returns the loss, as the product reckons it."""
+    """One update of all weights; returns the loss."""
     for group in optimizer.param_groups:
         group["lr"] = LEARNING_RATE * min(1.0, (step + 1) / WARMUP_STEPS)
-    token, code = model(collate(examples)).losses().values()
-    loss = token.total / token.count + code.total / code.count
+    loss = whole_loss(model(collate(examples)))
     optimizer.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_GRAD_NORM)
@@ -221,10 +244,21 @@ def take_step(
     return float(loss.item())
 
 
+def whole_loss(predictions: Predictions) -> torch.Tensor:
+    """The loss of the product, which computes no gradients for the heads itself."""
+    logits, codes = predictions.logits(), predictions.code_labels
+    assert codes is not None
+    token = cross_entropy(logits["token"].float(), predictions.token_labels)
+    return token + cross_entropy(logits["code"].float().flatten(0, 1), codes.flatten())
+
+
 def loss_on(model: DualAR, examples: list[Example]) -> float:
     """The mean loss over these examples."""
     batches = in_batches(examples, BATCH_SIZE)
-    return evaluate(model, batches, torch.device("cpu")).means()["loss"]
+    model.requires_grad_(requires_grad=False)  # the product computes no gradients for the heads
+    loss = evaluate(model, batches, torch.device("cpu")).means()["loss"]
+    model.requires_grad_()
+    return loss
 
 
 def snapshot(model: DualAR) -> StateDict:
@@ -241,19 +275,25 @@ def say(sentence: str) -> None:
 def main() -> None:
     """Tokenizer, configuration, weights; then opens the folder as a user's run does."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("data", type=Path, help="what make_data.py --pretraining wrote")
-    parser.add_argument("--to", type=Path, default=HERE / "base_model", metavar="DIR")
+    parser.add_argument("data", type=Path, help="codes and texts of other voices")
+    parser.add_argument(
+        "--codec", type=Path, metavar="DIR", help="the codec's folder, which becomes the model's"
+    )
     options = parser.parse_args()
     torch.set_num_threads(THREADS)
     data: Path = options.data
-    folder: Path = options.to
-    folder.mkdir(exist_ok=True)
-    write_tokenizer((p.read_text().strip() for p in sorted(data.glob("*.lab"))), folder)
-    (folder / "config.json").write_text(json.dumps(CONFIG, indent=1) + "\n")
+    folder: Path = options.codec or HERE / "base_model"
+    sizes = CODEC2_SIZES if options.codec is None else find_codec(folder).shape.codebook_sizes
+    texts = (path.read_text().strip() for path in sorted(data.glob("*.lab")))
+    write_tokenizer(texts, max(sizes), folder)
+    (folder / "config.json").write_text(json.dumps(config_for(sizes), indent=1) + "\n")
     base = FishFamily().open(read_config(folder))
     training, validation = read_examples(base, data)
     say(f"{len(training)} utterances to train on, {len(validation)} held out")
-    torch.save(train(new_model(base), training, validation), folder / "model.pth")
+    model = new_model(base)
+    if options.codec is not None:
+        begin_with(model, HERE / "base_model")
+    torch.save(train(model, training, validation), folder / "model.pth")
     loaded = FishFamily().open(read_config(folder)).load(torch.float32)
     say(f"as saved, in bfloat16: validation {loss_on(loaded, validation):.4f}")
 

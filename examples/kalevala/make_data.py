@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     import numpy.typing as npt
 
@@ -147,9 +147,9 @@ def run(command: list[str], data: bytes) -> bytes:
     return done.stdout
 
 
-def require_programs() -> None:
-    """Ends with a hint if a program is missing."""
-    missing = [package for program, package in PROGRAMS.items() if shutil.which(program) is None]
+def require_programs(programs: Mapping[str, str]) -> None:
+    """Ends with a hint if a program is missing; `programs` names the package of each."""
+    missing = [package for program, package in programs.items() if shutil.which(program) is None]
     if missing:
         sys.exit(
             f"error: this needs {', '.join(missing)}\n\nhint: apt-get install {' '.join(missing)}"
@@ -170,7 +170,7 @@ def main() -> None:
         "--pretraining", type=Path, metavar="DIR", help="make the base model's data instead"
     )
     folder: Path | None = parser.parse_args().pretraining
-    require_programs()
+    require_programs(PROGRAMS)
     if folder is None:
         work = [(utterance, FINE_TUNING_VOICE) for utterance in fine_tuning_utterances()]
         record_all(work, HERE / "data")

@@ -1,6 +1,6 @@
 """Opens the best of the pulled checkpoints with PEFT alone, and compares it with the base model.
 
-    python open_adapter.py CHECKPOINTS
+    python open_adapter.py CHECKPOINTS CODES
 
 Prints the loss on the held-out utterances without and with the adapter; exits with 1 unless the
 adapter is clearly better.
@@ -22,9 +22,9 @@ from fintts_trainer.data.batches import in_batches
 from fintts_trainer.evaluate import evaluate
 from fintts_trainer.families import open_base
 
-HERE = Path(__file__).parent
+BASE_MODEL = Path(__file__).parent / "sound" / "base_model"
 FRACTION = 0.1
-CLEAR_MARGIN = 0.3
+CLEAR_MARGIN = 0.1
 """nats"""
 
 
@@ -35,9 +35,9 @@ def best_of(folder: Path) -> Path:
     return folder / f"checkpoint-{newest['loop']['early_stopping']['best_step']}"
 
 
-def main(folder: Path) -> int:
+def main(folder: Path, data: Path) -> int:
     """Returns 0 if the adapter beats the base model by the margin."""
-    base, data = open_base(HERE / "base_model"), HERE / "data"
+    base = open_base(BASE_MODEL)
     pairs = [files for name, files in find_pairs(data).items() if is_held_out(name, FRACTION)]
     examples = [
         base.encode(read_text(files.text).text, read_codes(files.codes)[0]) for files in pairs
@@ -54,4 +54,4 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(*map(Path, sys.argv[1:])))

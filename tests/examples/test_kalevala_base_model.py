@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import torch
@@ -23,26 +20,13 @@ from fintts_trainer.data.encode import encode_utterances
 from fintts_trainer.evaluate import evaluate
 from fintts_trainer.families.fish import FishBase, FishFamily
 from fintts_trainer.families.weight_files import read_state_dict
+from kalevala import KALEVALA, script
 
-if TYPE_CHECKING:
-    from types import ModuleType
-
-FOLDER = Path(__file__).parents[2] / "examples" / "kalevala"
-BASE = FOLDER / "base_model"
+BASE = KALEVALA / "base_model"
 FILES = ("config.json", "model.pth", "special_tokens.json", "tokenizer.tiktoken")
 
 
-def _script(name: str) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-make_data, make_base_model = _script("make_data"), _script("make_base_model")
+make_data, make_base_model = script("make_data"), script("make_base_model")
 
 
 @pytest.fixture(scope="module")
@@ -64,10 +48,11 @@ def test_its_weights_are_finite_and_in_bfloat16() -> None:
 def test_its_configuration_and_tokenizer_are_those_of_the_script(tmp_path: Path) -> None:
     voices = make_data.PRETRAINING_VOICES
     texts = [u.text for voice in voices for u in make_data.pretraining_utterances(voice)]
-    make_base_model.write_tokenizer(texts, tmp_path)
+    make_base_model.write_tokenizer(texts, max(make_base_model.CODEC2_SIZES), tmp_path)
     for name in ("tokenizer.tiktoken", "special_tokens.json"):
         assert (BASE / name).read_text() == (tmp_path / name).read_text()
-    assert json.loads((BASE / "config.json").read_text()) == make_base_model.CONFIG
+    config = make_base_model.config_for(make_base_model.CODEC2_SIZES)
+    assert json.loads((BASE / "config.json").read_text()) == config
 
 
 def test_its_tokenizer_keeps_every_letter(base: FishBase) -> None:
@@ -78,13 +63,13 @@ def test_its_tokenizer_keeps_every_letter(base: FishBase) -> None:
 
 
 def test_the_data_fit_it(base: FishBase) -> None:
-    report = check_folder(FOLDER / "data", base.shape)
+    report = check_folder(KALEVALA / "data", base.shape)
     assert not report.problems
     assert base.tokenizer.size == base.shape.vocab_size
 
 
 def test_it_knows_speech_before_it_knows_this_voice(base: FishBase, tmp_path: Path) -> None:
-    pack = read_pack(pack_folder(FOLDER / "data", tmp_path, base.shape).path)
+    pack = read_pack(pack_folder(KALEVALA / "data", tmp_path, base.shape).path)
     held_out = list(encode_utterances(base, pack, split(pack.names, 0.1).held_out))
     assert len(held_out) >= 12
     model = base.load(torch.float32)

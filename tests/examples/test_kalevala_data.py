@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 import unicodedata
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from checks import every
+from kalevala import KALEVALA, script
 
-if TYPE_CHECKING:
-    from types import ModuleType
-
-FOLDER = Path(__file__).parents[2] / "examples" / "kalevala"
-DATA = FOLDER / "data"
+DATA = KALEVALA / "data"
 SIZES = (512, 512, 16, 64)
 CODES = sorted(DATA.glob("*.npy"))
 LABELS = sorted(DATA.glob("*.lab"))
 
 
-def _make_data() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_data", FOLDER / "make_data.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-make_data = _make_data()
+make_data = script("make_data")
 
 
 def _verses(text: str) -> set[str]:
@@ -43,7 +27,7 @@ def _verses(text: str) -> set[str]:
 
 
 def _all_verses(name: str) -> set[str]:
-    poems: dict[int, list[str]] = make_data.read_poems(FOLDER / name)
+    poems: dict[int, list[str]] = make_data.read_poems(KALEVALA / name)
     return {verse for lines in poems.values() for line in lines for verse in _verses(line)}
 
 
@@ -105,4 +89,4 @@ def test_a_frame_is_unpacked_most_significant_bit_first() -> None:
 def test_a_missing_program_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     with pytest.raises(SystemExit, match="apt-get install espeak-ng codec2 sox"):
-        make_data.require_programs()
+        make_data.require_programs(make_data.PROGRAMS)
