@@ -44,7 +44,6 @@ from fintts_trainer.machine.memory import PeakMeter, need_of_step
 from fintts_trainer.model.compiled import compile_layers
 from fintts_trainer.model.flat_adapter import FlatAdapter
 from fintts_trainer.model.fused_layers import fuse_layers
-from fintts_trainer.model.fused_lora import fuse_adapted_linears
 from fintts_trainer.model.lora import add_adapter, trainable
 from fintts_trainer.step import backward
 from fintts_trainer.step_clock import StepClock, matmul_peak, synchronize
@@ -85,7 +84,6 @@ class Bench:
             base.load(DTYPE), base.targets, LoraConfig(), base_name="S1-mini's shape", seed=1
         )
         fuse_layers(model)
-        fuse_adapted_linears(model)
         self.model: PeftModel = model.to(device).train()
         self.adapter = FlatAdapter(model, RATE)
         self.clock = StepClock(device)

@@ -26,7 +26,7 @@ from collections import Counter
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import numpy as np
 import torch
@@ -44,9 +44,9 @@ from fintts_trainer.data.feed import StepData
 from fintts_trainer.families.base import Example
 from fintts_trainer.families.fish import TARGETS
 from fintts_trainer.families.fish.model import DualAR
+from fintts_trainer.model import layer_nodes
 from fintts_trainer.model.flat_adapter import FlatAdapter
-from fintts_trainer.model.fused_layers import FusedAttention, fuse_layers
-from fintts_trainer.model.fused_lora import fuse_adapted_linears
+from fintts_trainer.model.fused_layers import FusedLayer, fuse_layers
 from fintts_trainer.model.lora import add_adapter
 from fintts_trainer.step import backward
 from fintts_trainer.step_clock import StepClock
@@ -117,11 +117,31 @@ class LaunchCounter(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch
 
 
 class GpuKernels(TorchFunctionMode):
-    """Lets a counter see `F.rms_norm` as a GPU does."""
+    """Lets a counter see a norm as a GPU does: one kernel forward, and one backward."""
 
     def __init__(self, counter: LaunchCounter) -> None:
         super().__init__()
         self._counter = counter
+        self._norms = layer_nodes.normed, layer_nodes.norm_gradient
+
+    def __enter__(self) -> Self:
+        """Begins."""
+        layer_nodes.normed = self._as_one(self._norms[0], "rms_norm")
+        layer_nodes.norm_gradient = self._as_one(self._norms[1], "rms_norm_backward")
+        super().__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Ends."""
+        super().__exit__(*error)
+        layer_nodes.normed, layer_nodes.norm_gradient = self._norms
+
+    def _as_one(self, norm: Callable[..., Any], name: str) -> Callable[..., Any]:
+        def counted(*args: Any) -> Any:
+            with self._counter.as_one(name):
+                return norm(*args)
+
+        return counted
 
     def __torch_function__(
         self,
@@ -182,9 +202,8 @@ def step_of(shape: ModelShape) -> Callable[[], object]:
     model = add_adapter(base, TARGETS, LoraConfig(), base_name="narrow S1-mini", seed=1).train()
     fuse_layers(model)
     for module in model.modules():
-        if isinstance(module, FusedAttention):
+        if isinstance(module, FusedLayer):
             module.device_type = "cuda"
-    fuse_adapted_linears(model)
     adapter = FlatAdapter(model, 1e-3)
     data, clock = data_of(shape, first), StepClock(CPU)
 

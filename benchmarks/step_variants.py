@@ -57,7 +57,7 @@ class Variant:
     compiled: bool = False
     fused_lora: bool = True
     flat: bool = True
-    """the adapter as one tensor, and fused attention and norms"""
+    """the adapter as one tensor, and fused layers"""
 
 
 def variants() -> list[Variant]:
@@ -91,11 +91,13 @@ def variants() -> list[Variant]:
         replace(every, name="all, plain cross-entropy", fused=False),
         replace(every, name="all, gradient checkpointing", recompute=True),
         replace(every, name="all, embeddings and heads adapted", targets=ends),
+        replace(every, name="all, dropout", dropout=0.05),
         replace(every, name="all, compiled layers", compiled=True),
     ]
     if has_bf16():
         half = replace(every, name="all, bf16", precision="bf16")
         alone += [half, replace(half, name="all, bf16, without the last", flat=False)]
+        alone += [replace(half, name="all, bf16, dropout", dropout=0.05)]
     return ladder + alone
 
 
@@ -260,7 +262,7 @@ def adapted_model(variant: Variant, weights: dict[str, Tensor]) -> PeftModel:
         recompute_layers(adapted)
     if variant.flat:
         fuse_layers(adapted)
-    if variant.fused_lora:
+    elif variant.fused_lora:
         fuse_adapted_linears(adapted)
     if variant.compiled:
         compile_layers(adapted)

@@ -33,7 +33,6 @@ from fintts_trainer.machine.gpu_meter import GpuMeter, start_measuring
 from fintts_trainer.model.compiled import compile_as_configured
 from fintts_trainer.model.flat_adapter import FlatAdapter
 from fintts_trainer.model.fused_layers import fuse_layers
-from fintts_trainer.model.fused_lora import fuse_adapted_linears
 from fintts_trainer.model.lora import add_adapter, read_adapter, trainable
 from fintts_trainer.model.recompute import recompute_layers
 from fintts_trainer.processes.hang_limits import (
@@ -107,8 +106,7 @@ def _build(session: Session, world: World) -> Training:
     session.progress.begin("loading the base model", load_limit(size_bytes), "setup")
     dtype = _base_type(config, world.device)
     model = _adapted(session, base, dtype)
-    fuse_layers(model)
-    unfused = fuse_adapted_linears(model)
+    unfused = fuse_layers(model)
     longest = int(feed.dataset.lengths.max())
     for sentence in (*unfused_note(unfused), *device_notes(world.device, dtype, longest)):
         session.log(sentence)

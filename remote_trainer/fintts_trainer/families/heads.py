@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
+import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from peft.tuners.lora import Embedding, Linear
 
 from fintts_trainer.families.base import Projection
+from fintts_trainer.model.fused_lora import FusedLinear
+from fintts_trainer.model.joined import halves
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -21,10 +24,22 @@ def projection(head: nn.Module, rows: Tensor) -> Projection:
     weight = cast("Tensor", head.weight)
     if not isinstance(head, Linear | Embedding) or head.disable_adapters or head.merged:
         return Projection(rows, weight)
+    if isinstance(head, FusedLinear):
+        return _fused(head, rows, weight)
     (name,) = head.active_adapters
     down, up = _halves(head, name)
     dropped = cast("Tensor", head.lora_dropout[name](rows.to(down.dtype)))
     return Projection(rows, weight, (dropped @ down.t()) * head.scaling[name], up)
+
+
+def _fused(head: FusedLinear, rows: Tensor, weight: Tensor) -> Projection:
+    """In the type of the rows, as the other products of a step."""
+    values, adapter = head.pack.values(), head.pack.products[0].adapter
+    if values is None:
+        return Projection(rows, weight)
+    down, up = halves(values, adapter)
+    dropped = F.dropout(rows, adapter.dropout, head.training)
+    return Projection(rows, weight, (dropped @ down.t()) * adapter.scale, up.t())
 
 
 def _halves(head: Linear | Embedding, name: str) -> tuple[Tensor, Tensor]:

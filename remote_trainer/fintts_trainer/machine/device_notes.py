@@ -41,5 +41,5 @@ def unfused_note(linears: int) -> Iterator[str]:
     if linears:
         yield (
             f"{linears:,} adapted matrices use PEFT's own computation, which takes more time and "
-            "memory: lora.dropout rules out the fused one"
+            "memory: the fused one has no bias"
         )

@@ -9,9 +9,12 @@ fused kernel.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
+import torch.nn.functional as F  # noqa: N812 - everybody's name for it
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
@@ -29,6 +32,10 @@ SHORTEST_OF_KERNEL = 32
 """positions, on a GPU: for fewer, such as the codes of a frame, its kernel computes mostly padding,
 and it takes no more than 65,535 utterances"""
 
+WIDEST_OF_SHARED_KEYS = 256
+"""numbers of a head up to which torch's kernels let heads share keys; transformers repeats keys
+beyond that"""
+
 
 def causal_attention(
     module: nn.Module,
@@ -38,12 +45,29 @@ def causal_attention(
     attention_mask: Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
-    device_type: str | None = None,
     **options: Any,
 ) -> tuple[Tensor, None]:
-    """Attention of each position to itself and to earlier positions.
+    """`attend` with the signature of transformers' `AttentionInterface`.
 
-    The signature is that of transformers' `AttentionInterface`.
+    Returns:
+        [batch, T, heads, head_dim] in the query's type, and None in place of the probabilities.
+    """
+    output = attend(module, query, key, value, attention_mask, dropout, scaling, **options)
+    return output.transpose(1, 2), None
+
+
+def attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    device_type: str | None = None,
+    **options: Any,
+) -> Tensor:
+    """Attention of each position to itself and to earlier positions.
 
     Args:
         module: the calling layer.
@@ -57,16 +81,21 @@ def causal_attention(
         options: for torch's kernel.
 
     Returns:
-        [batch, T, heads, head_dim] in the query's type, and None in place of the probabilities.
+        [batch, heads, T, head_dim] in the query's type.
     """
     is_plain = attention_mask is None and dropout == 0.0 and query.shape[2] == key.shape[2]
     device_type = device_type or query.device.type
     if is_plain and prefers_products(device_type, query.dtype, query.shape[2]):
-        return attention_by_products(query, key, value, scaling).transpose(1, 2), None
+        return attention_by_products(query, key, value, scaling)
+    if is_plain and query.shape[3] <= WIDEST_OF_SHARED_KEYS:
+        shares_keys = query.shape[1] != key.shape[1]
+        return F.scaled_dot_product_attention(
+            query, key, value, is_causal=True, scale=scaling, enable_gqa=shares_keys
+        )
     output, _ = sdpa_attention_forward(
         module, query, key, value, attention_mask, dropout, scaling, **options
     )
-    return output, None
+    return output.transpose(1, 2)
 
 
 def prefers_products(device_type: str, dtype: torch.dtype, length: int) -> bool:
@@ -81,22 +110,44 @@ def attention_by_products(
 ) -> Tensor:
     """Causal softmax(query keyᵀ · scaling) value, by matrix products.
 
-    Arguments as in `causal_attention`; returns [batch, heads, T, head_dim].
+    Arguments as in `attend`; returns [batch, heads, T, head_dim].
     """
-    batch, heads, length, dim = query.shape
-    groups = batch * key.shape[1]
-    shared = query.shape[1] // key.shape[1]
-    # Heads that share a key are stacked as rows of one product.
-    rows = query.reshape(groups, shared * length, dim)
-    future = query.new_full((length, length), -math.inf).triu(1).repeat(shared, 1)
-    scores = torch.baddbmm(
-        future,
-        rows,
-        key.reshape(groups, length, dim).transpose(1, 2),
-        alpha=dim**-0.5 if scaling is None else scaling,
-    )
-    output = torch.bmm(scores.softmax(-1), value.reshape(groups, length, dim))
-    return output.view(batch, heads, length, dim)
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    # torch's own signature of `apply` is untyped.
+    return cast("Tensor", _Products.apply(query, key, value, scale))  # type: ignore[no-untyped-call]
+
+
+class _Products(Function):
+    @staticmethod
+    def forward(ctx: Any, query: Tensor, key: Tensor, value: Tensor, scale: float) -> Tensor:
+        batch, kv_heads, length, dim = key.shape
+        groups, shared = batch * kv_heads, query.shape[1] // kv_heads
+        # Heads that share a key are stacked as rows of one product.
+        rows = query.reshape(groups, shared * length, dim)
+        keys, values = (one.reshape(groups, length, dim) for one in (key, value))
+        future = query.new_full((length, length), -math.inf).triu_(1).repeat(shared, 1)
+        scores = torch.baddbmm(future, rows, keys.transpose(1, 2), alpha=scale)
+        shares = scores.softmax(-1)
+        ctx.save_for_backward(rows, keys, values, shares)
+        ctx.scale, ctx.shape = scale, key.shape
+        return torch.bmm(shares, values).view(query.shape)
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] # the decorator is untyped
+        ctx: Any, grad: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, None]:
+        rows, keys, values, shares = ctx.saved_tensors
+        upstream = grad.reshape(rows.shape)
+        of_shares = torch.bmm(upstream, values.transpose(1, 2))
+        of_scores = torch._softmax_backward_data(of_shares, shares, -1, shares.dtype)
+        of_scores *= ctx.scale
+        return (
+            torch.bmm(of_scores, keys).view(grad.shape),
+            torch.bmm(of_scores.transpose(1, 2), rows).view(ctx.shape),
+            torch.bmm(shares.transpose(1, 2), upstream).view(ctx.shape),
+            None,
+        )
 
 
 AttentionInterface.register(CAUSAL_ATTENTION, causal_attention)

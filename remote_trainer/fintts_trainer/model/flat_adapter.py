@@ -1,26 +1,28 @@
 """The adapter as one tensor, of which PEFT's parameters are views.
 
 A step adds up, clips, updates and casts this one tensor instead of hundreds of small ones; names
-and files are PEFT's all the same. Over a base in bfloat16, the fused linears compute with a copy in
+and files are PEFT's all the same. Over a base in bfloat16, the fused layers compute with a copy in
 that type, cast once a step.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import clip_grad_norm_
 
+from fintts_trainer.model.fused_layers import FusedLayer
 from fintts_trainer.model.fused_lora import FusedLinear
 from fintts_trainer.model.lora import trainable
 from fintts_trainer.model.optimizer import AdapterOptimizer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from torch.nn import Parameter
+    from fintts_trainer.model.joined import Pack
 
 ALIGNMENT = 16
 """numbers, 64 bytes, as torch aligns a tensor: elsewhere a product may round differently"""
@@ -28,22 +30,17 @@ ALIGNMENT = 16
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
-class _Place(NamedTuple):
-    """A parameter's part of the flat tensor."""
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A parameter's part of the flat tensor; a B of a joined product is a block of a matrix."""
 
     start: int
     shape: torch.Size
-    is_transposed: bool
-    """stored as [rank, outputs], the layout of its gradient"""
-
-    @property
-    def stop(self) -> int:
-        return self.start + self.shape.numel()
+    strides: tuple[int, ...]
 
     def of(self, flat: Tensor) -> Tensor:
         """The view in the parameter's own shape."""
-        part = flat[self.start : self.stop]
-        return part.view(self.shape[::-1]).t() if self.is_transposed else part.view(self.shape)
+        return flat.as_strided(self.shape, self.strides, self.start)
 
 
 class FlatAdapter:
@@ -53,79 +50,61 @@ class FlatAdapter:
         """Moves the parameters of a model, which is on its device, into one tensor."""
         self._model = model
         named = trainable(model)
-        linears = {id(one) for one in _fused_matrices(model)}
-        ups = {id(up) for up in _fused_matrices(model, down=False)}
-        # first those of the fused linears: they may have a copy in another type
-        order = sorted(named, key=lambda name: id(named[name]) not in linears)
+        names = {id(parameter): name for name, parameter in named.items()}
+        packs = [pack for pack in packs_of(model) if pack.blocks]
         self._places: dict[str, _Place] = {}
-        end = self._cast_end = 0
-        for name in order:
-            parameter = named[name]
-            place = _Place(end, parameter.shape, id(parameter) in ups)
-            self._places[name] = place
-            end = place.stop + -place.stop % ALIGNMENT
-            if id(parameter) in linears:
-                self._cast_end = end
+        starts, end = list[int](), 0
+        for pack in packs:
+            starts.append(end)
+            for block in pack.blocks:
+                name, shape = names.pop(id(block.parameter)), block.parameter.shape
+                self._places[name] = _Place(end + block.start, shape, block.strides)
+            end = _aligned(end + pack.size)
+        self._cast_end = end
+        for name in names.values():
+            one = named[name]
+            self._places[name] = _Place(end, one.shape, torch.empty_like(one).stride())
+            end = _aligned(end + one.numel())
         device = next(iter(named.values())).device
         self.weights = nn.Parameter(torch.zeros(end, device=device))
         self.gradient = torch.zeros_like(self.weights)
         self.weights.grad = self.gradient
+        self._is_used = torch.zeros_like(self.weights, dtype=torch.bool)
         for name, parameter in named.items():
-            view = self._places[name].of(self.weights.data)
-            parameter.data = view.copy_(parameter.data)
-        self._leaves: dict[str, Tensor] = {name: named[name] for name in order}
-        self._parameters = named
-        self._copy = self._cast_copy(named)
+            place = self._places[name]
+            parameter.data = place.of(self.weights.data).copy_(parameter.data)
+            place.of(self._is_used).fill_(1)
+        self._copy = self._cast_copy(packs)
+        self._leaves = [
+            _leaf_of(pack, self._copy, start) for pack, start in zip(packs, starts, strict=True)
+        ]
+        self._rest = [named[name] for name in names.values()]
         self.optimizer = AdapterOptimizer([self.weights], learning_rate)
 
-    def _cast_copy(self, named: Mapping[str, Parameter]) -> Tensor | None:
-        """A copy of the fused linears' matrices in the type of their products; None in float32."""
-        modules = [one for one in self._model.modules() if isinstance(one, FusedLinear)]
-        types = {cast("Tensor", one.get_base_layer().weight).dtype for one in modules}
-        if len(types) != 1 or (dtype := types.pop()) == self.weights.dtype:
-            return None
-        copy = self.weights.detach()[: self._cast_end].to(dtype)
-        names = {id(parameter): name for name, parameter in named.items()}
-        for module in modules:
-            leaves = []
-            for matrix in module.matrices():
-                name = names[id(matrix)]
-                leaf = self._places[name].of(copy).detach().requires_grad_()
-                self._leaves[name] = leaf
-                leaves.append(leaf)
-            module.down, module.up = leaves
-        return copy
+    def _cast_copy(self, packs: list[Pack]) -> Tensor:
+        """The packs' numbers in the type of their products: a copy, or the weights themselves."""
+        types = {product.weight.dtype for pack in packs for product in pack.products}
+        part = self.weights.detach()[: self._cast_end]
+        return part.to(types.pop()) if len(types) == 1 else part
 
     @torch.no_grad()
     def refresh(self) -> None:
         """Renews the copy, after a change of the weights."""
-        if self._copy is not None:
+        if self._copy.dtype != self.weights.dtype:
             self._copy.copy_(self.weights[: self._cast_end])
 
     @torch.no_grad()
     def collect(self) -> None:
         """Adds a micro-batch's gradients to `gradient`, and drops them there."""
-        copied, rest = list[Tensor](), list[Tensor]()
-        for name, leaf in self._leaves.items():
-            place = self._places[name]
-            part = copied if place.start < self._cast_end else rest
-            grad = leaf.new_zeros(leaf.shape) if leaf.grad is None else leaf.grad
-            part.append((grad.t() if place.is_transposed else grad).reshape(-1))
-            if padding := -place.stop % ALIGNMENT:
-                part.append(grad.new_zeros(padding))
-        if copied:
-            self.gradient[: self._cast_end] += torch.cat(copied)
-        if rest:
-            self.gradient[self._cast_end :] += torch.cat(rest)
-        # A head is a fused linear, but its projection reads PEFT's parameters.
-        for name, parameter in self._parameters.items():
-            if parameter is not self._leaves[name] and parameter.grad is not None:
-                self._places[name].of(self.gradient).add_(parameter.grad)
+        if self._leaves:
+            self.gradient[: self._cast_end] += _joined(self._leaves)
+        if self._rest:
+            self.gradient[self._cast_end :] += _joined(self._rest)
         self.drop()
 
     def drop(self) -> None:
         """Drops a micro-batch's gradients."""
-        for leaf in (*self._leaves.values(), *self._parameters.values()):
+        for leaf in (*self._leaves, *self._rest):
             leaf.grad = None
 
     def update(self, learning_rate: float, most_norm: float, losses: Tensor) -> Tensor:
@@ -136,6 +115,8 @@ class FlatAdapter:
         Returns:
             The norm of the gradient before clipping, on the device.
         """
+        # between the blocks of a joined product, the products leave a gradient, too
+        self.gradient *= self._is_used
         norm = clip_grad_norm_([self.weights], most_norm)
         self.optimizer.update(learning_rate, losses.sum() + norm)
         self.gradient.zero_()
@@ -182,7 +163,31 @@ class FlatAdapter:
         state["step"].copy_(torch.stack(steps).max())
 
 
-def _fused_matrices(model: nn.Module, *, down: bool = True) -> list[Tensor]:
-    """The matrices of the fused linears: B alone, or with `down` A too."""
-    modules = [one for one in model.modules() if isinstance(one, FusedLinear)]
-    return [matrix for one in modules for matrix in one.matrices()[0 if down else 1 :]]
+def packs_of(model: nn.Module) -> Iterator[Pack]:
+    """The packs of all fused layers and linears."""
+    for module in model.modules():
+        if isinstance(module, FusedLayer):
+            yield from (module.parts.before, module.parts.after)
+        elif isinstance(module, FusedLinear):
+            yield module.pack
+
+
+def _leaf_of(pack: Pack, numbers: Tensor, start: int) -> Tensor:
+    """Lets a pack compute with its part of the numbers."""
+    pack.leaf = numbers[start : start + pack.size].detach().requires_grad_()
+    return pack.leaf
+
+
+def _joined(leaves: Sequence[Tensor]) -> Tensor:
+    """The gradients of neighbours in the flat tensor, with zeros up to the next start."""
+    parts = list[Tensor]()
+    for leaf in leaves:
+        grad = leaf.new_zeros(leaf.shape) if leaf.grad is None else leaf.grad
+        parts.append(grad.reshape(-1))
+        if padding := _aligned(leaf.numel()) - leaf.numel():
+            parts.append(grad.new_zeros(padding))
+    return torch.cat(parts)
+
+
+def _aligned(numbers: int) -> int:
+    return numbers + -numbers % ALIGNMENT

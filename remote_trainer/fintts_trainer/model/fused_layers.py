@@ -1,158 +1,198 @@
-"""transformers' attention and norms with fewer kernels; modules, parameters and names stay.
+"""A transformer layer of Llama, Qwen3 or CSM as two autograd nodes around its attention.
 
-Written out, a root mean square norm takes 22 kernels forward and backward, and a rotation 14. A
-GPU waits for their launches longer than it computes.
+transformers' layer with PEFT's adapter is some hundred nodes and as many calls of modules; a GPU
+waits longer for their launches than it computes. Modules, parameters and their names stay.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
-import torch.nn.functional as F  # noqa: N812 - everybody's name for it
+import torch
 from torch import Tensor, nn
-from torch.autograd import Function
-from torch.autograd.function import once_differentiable
-from transformers.models.csm.modeling_csm import CsmAttention, CsmRMSNorm
-from transformers.models.llama.modeling_llama import LlamaAttention, LlamaRMSNorm
-from transformers.models.qwen3.modeling_qwen3 import Qwen3Attention, Qwen3RMSNorm
+from transformers.activations import SiLUActivation
+from transformers.modeling_layers import GradientCheckpointingLayer
+from transformers.models.csm.modeling_csm import CsmDecoderLayer, CsmRMSNorm
+from transformers.models.llama.modeling_llama import LlamaDecoderLayer, LlamaRMSNorm
+from transformers.models.qwen3.modeling_qwen3 import Qwen3DecoderLayer, Qwen3RMSNorm
 
-from fintts_trainer.model.attention import causal_attention
+from fintts_trainer.model.attention import attend
+from fintts_trainer.model.fused_lora import during, fuse_adapted_linears
+from fintts_trainer.model.joined import Joined, Pack, base_weight
+from fintts_trainer.model.layer_nodes import (
+    AfterAttention,
+    AfterConstants,
+    BeforeAttention,
+    BeforeConstants,
+)
+from fintts_trainer.model.rms_norm import FusedNorm
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
 
     from transformers import Cache
 
-ATTENTIONS = (CsmAttention, LlamaAttention, Qwen3Attention)
+    from fintts_trainer.model.joined import Adapter
+
+LAYERS = (CsmDecoderLayer, LlamaDecoderLayer, Qwen3DecoderLayer)
 NORMS = (CsmRMSNorm, LlamaRMSNorm, Qwen3RMSNorm)
 
 
 def fuse_layers(model: nn.Module) -> int:
-    """Makes each attention and norm of the model a fused one; returns their number.
+    """Fuses layers, the norms and adapted linears outside of them; returns the number of adapted
+    linears that PEFT still computes.
 
     In float32 the numbers are the same within rounding; in bfloat16 they are rounded less often.
     """
-    kinds: list[tuple[tuple[type[nn.Module], ...], type[nn.Module]]] = [
-        (ATTENTIONS, FusedAttention),
-        (NORMS, FusedNorm),
-    ]
-    count = 0
-    for kind, fused in kinds:
-        for module in model.modules():
-            if isinstance(module, kind):
-                module.__class__ = fused
-                count += 1
-    return count
+    computed = set[nn.Module]()
+    for layer in [one for one in model.modules() if isinstance(one, LAYERS)]:
+        with suppress(ValueError):
+            parts = LayerParts(layer)
+            fused = cast("FusedLayer", layer)
+            fused.__class__, fused.parts = FusedLayer, parts
+            computed.update(parts.linears())
+    for module in model.modules():
+        if isinstance(module, NORMS):
+            cast("nn.Module", module).__class__ = FusedNorm
+    return fuse_adapted_linears(model, frozenset(computed))
 
 
-class FusedNorm(nn.Module):
-    """x / sqrt(mean(x²) + ε) · weight (arXiv:1910.07467); torch has it as one kernel for GPUs."""
+class LayerParts:
+    """What the two nodes of a layer read, without the way through its modules."""
 
-    weight: nn.Parameter
-    variance_epsilon: float
+    def __init__(self, layer: Any) -> None:
+        """Raises ValueError if a linear has a bias or more than a plain LoRA."""
+        attention, mlp = layer.self_attn, layer.mlp
+        if not isinstance(mlp.act_fn, nn.SiLU | SiLUActivation):
+            raise ValueError("the gate is not a SiLU")
+        self._layer, self.attention = layer, attention
+        groups = (
+            (attention.q_proj, attention.k_proj, attention.v_proj),
+            (attention.o_proj,),
+            (mlp.gate_proj, mlp.up_proj),
+            (mlp.down_proj,),
+        )
+        self.joined = tuple(map(Joined, groups))
+        self.before, self.after = Pack(self.joined[:1]), Pack(self.joined[1:])
+        head_dim: int = attention.head_dim
+        heads, kv_heads = (
+            len(base_weight(linear)) // head_dim for linear in (attention.q_proj, attention.k_proj)
+        )
+        of_heads, *others = (one.adapter for one in self.joined)
+        first, second = layer.input_layernorm, layer.post_attention_layernorm
+        head_norm = getattr(attention, "q_norm", first)
+        epsilons = first.variance_epsilon, head_norm.variance_epsilon
+        self.constants = (
+            BeforeConstants(heads, kv_heads, head_dim, *epsilons, of_heads),
+            AfterConstants(second.variance_epsilon, _scale_of(others), tuple(others)),
+        )
+        self.read_weights()
 
-    def forward(self, hidden_states: Tensor) -> Tensor:
-        """[..., dim] → [..., dim]."""
-        size = self.weight.shape
-        return F.rms_norm(hidden_states, list(size), self.weight, self.variance_epsilon)
+    def read_weights(self) -> None:
+        """Joins the weights, at first and after each move."""
+        layer, (before, _) = self._layer, self.constants
+        self.weights = [one.join() for one in self.joined]
+        self.norms = [
+            one.weight.detach() for one in (layer.input_layernorm, layer.post_attention_layernorm)
+        ]
+        self.head_norm: Tensor | None = None
+        if hasattr(self.attention, "q_norm"):
+            ofs = (self.attention.q_norm.weight, self.attention.k_norm.weight)
+            parts = zip(ofs, (before.heads, before.kv_heads), strict=True)
+            self.head_norm = torch.cat([of.detach().expand(n, -1) for of, n in parts])
+
+    def linears(self) -> list[nn.Module]:
+        """All seven."""
+        return [linear for one in self.joined for linear in one.linears]
 
 
-class FusedAttention(nn.Module):
-    """The attention of Llama, Qwen3 and CSM, which differ in the norms of query and key alone.
+def _scale_of(adapters: list[Adapter]) -> float:
+    """The scale of all of them.
+
+    Raises:
+        ValueError: there are several.
+    """
+    scales = {one.scale for one in adapters if one.rank} or {1.0}
+    if len(scales) > 1:
+        raise ValueError("the adapters of a layer differ in scale")
+    return scales.pop()
+
+
+class FusedLayer(GradientCheckpointingLayer):
+    """A layer that computes its seven linears and its norms in two nodes.
 
     Attributes:
-        device_type: as `causal_attention` takes it.
+        device_type: as `attend` takes it.
     """
 
+    parts: LayerParts
     device_type: str | None = None
-
-    q_proj: nn.Module
-    k_proj: nn.Module
-    v_proj: nn.Module
-    o_proj: nn.Module
-    head_dim: int
-    layer_idx: int
-    scaling: float
-    attention_dropout: float
 
     def forward(
         self,
         hidden_states: Tensor,
-        position_embeddings: tuple[Tensor, Tensor],
         attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
         past_key_values: Cache | None = None,
+        use_cache: bool | None = False,
+        position_embeddings: tuple[Tensor, Tensor] | None = None,
         **options: Any,
-    ) -> tuple[Tensor, None]:
+    ) -> Tensor:
         """The signature is that of transformers' layers.
 
         Args:
             hidden_states: [batch, T, dim].
-            position_embeddings: cosine and sine, each [batch or 1, T, head_dim].
-            attention_mask: as `causal_attention` takes it.
+            attention_mask: as `attend` takes it.
+            position_ids: is not read.
             past_key_values: the earlier positions; the new ones are added to it.
-            options: for `causal_attention`.
+            use_cache: is not read.
+            position_embeddings: cosine and sine, each [batch or 1, T, head_dim].
+            options: for `attend`.
 
         Returns:
-            [batch, T, dim], and None in place of the probabilities.
+            [batch, T, dim].
         """
-        batch, length, _ = hidden_states.shape
-        heads = (batch, length, -1, self.head_dim)
-        query = self.q_proj(hidden_states).view(heads)
-        key = self.k_proj(hidden_states).view(heads)
-        value = self.v_proj(hidden_states).view(heads).transpose(1, 2)
-        if hasattr(self, "q_norm"):
-            norms = cast("Iterable[nn.Module]", (self.q_norm, self.k_norm))
-            query, key = (norm(one) for norm, one in zip(norms, (query, key), strict=True))
-        query = rotated(query, *position_embeddings).transpose(1, 2)
-        key = rotated(key, *position_embeddings).transpose(1, 2)
+        assert position_embeddings is not None
+        parts, attention = self.parts, self.parts.attention
+        before, after = parts.constants
+        if not self.training:
+            before, after = without_dropout(before, after)
+        of_heads, *others = parts.weights
+        first, second = parts.norms
+        cosine, sine = (one[:, :, None] for one in position_embeddings)
+        # torch's own signature of `apply` is untyped.
+        query, key, value = BeforeAttention.apply(  # type: ignore[no-untyped-call]
+            *(hidden_states, parts.before.values(), of_heads, first, parts.head_norm),
+            *(cosine, sine, before),
+        )
         if past_key_values is not None:
-            key, value = past_key_values.update(key, value, self.layer_idx)
-        dropout = self.attention_dropout if self.training else 0.0
-        output, _ = causal_attention(
-            self,
-            query,
-            key,
-            value,
-            attention_mask,
-            dropout,
-            self.scaling,
-            self.device_type,
+            key, value = past_key_values.update(key, value, attention.layer_idx)
+        attended = attend(
+            *(attention, query, key, value, attention_mask),
+            attention.attention_dropout if self.training else 0.0,
+            *(attention.scaling, self.device_type),
             **options,
         )
-        return self.o_proj(output.reshape(batch, length, -1)), None
+        result = AfterAttention.apply(  # type: ignore[no-untyped-call]
+            *(hidden_states, attended, parts.after.values()),
+            *(others[0], second, *others[1:], after),
+        )
+        return cast("Tensor", result)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> FusedLayer:
+        """Joins the weights again, which `fn` has moved or changed one by one."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        self.parts.read_weights()
+        return self
 
 
-def rotated(states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-    """Rotates each pair (i, i + head_dim / 2) of a head (arXiv:2104.09864).
-
-    Args:
-        states: [batch, T, heads, head_dim].
-        cosine: [batch or 1, T, head_dim]; both halves are equal.
-        sine: same shape as cosine.
-    """
-    # torch's own signature of `apply` is untyped.
-    return cast("Tensor", _Rotation.apply(states, cosine[:, :, None], sine[:, :, None]))  # type: ignore[no-untyped-call]
-
-
-class _Rotation(Function):
-    @staticmethod
-    def forward(ctx: Any, states: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
-        ctx.save_for_backward(cosine, sine)
-        return _rotate(states, cosine, sine, 1)
-
-    @staticmethod
-    @once_differentiable
-    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] # the decorator is untyped
-        ctx: Any, grad: Tensor
-    ) -> tuple[Tensor, None, None]:
-        """The rotation by the negative angle."""
-        cosine, sine = ctx.saved_tensors
-        return _rotate(grad, cosine, sine, -1), None, None
-
-
-def _rotate(states: Tensor, cosine: Tensor, sine: Tensor, direction: int) -> Tensor:
-    half = states.shape[-1] // 2
-    turned = states * cosine
-    turned[..., :half].addcmul_(states[..., half:], sine[..., :half], value=-direction)
-    turned[..., half:].addcmul_(states[..., :half], sine[..., half:], value=direction)
-    return turned
+def without_dropout(
+    before: BeforeConstants, after: AfterConstants
+) -> tuple[BeforeConstants, AfterConstants]:
+    """The constants outside of training."""
+    adapters = tuple(during(one, training=False) for one in after.adapters)
+    return (
+        before._replace(adapter=during(before.adapter, training=False)),
+        after._replace(adapters=adapters),
+    )

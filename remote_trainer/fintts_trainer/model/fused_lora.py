@@ -1,14 +1,15 @@
 """A linear layer with LoRA as one autograd node instead of PEFT's five; PEFT's modules stay.
 
-y = x Wᵀ + s (x Aᵀ) Bᵀ, the LoRA of arXiv:2106.09685. Backward needs x in its own type and
-x Aᵀ [rows, rank]; PEFT's forward also keeps each sum. Over a bfloat16 base, all products are
-computed in bfloat16, as under autocast, while the adapter, its gradient and its optimizer stay
-float32. PEFT converts x to float32, keeps that copy too, and multiplies at float32 speed.
+y = x Wᵀ + s (drop(x) Aᵀ) B, the LoRA of arXiv:2106.09685 with B as [rank, outputs]. Backward needs
+x in its own type and x Aᵀ [rows, rank]; PEFT's forward also keeps each sum. Over a bfloat16 base,
+all products are computed in bfloat16, as under autocast, while the adapter, its gradient and its
+optimizer stay float32. PEFT converts x to float32, keeps that copy too, and multiplies at float32
+speed.
 """
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
@@ -16,105 +17,150 @@ from peft.tuners.lora import Linear
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from fintts_trainer.model.joined import Adapter, Joined, Pack, halves, is_plain
 
-def adapted_product(rows: Tensor, weight: Tensor, down: Tensor, up: Tensor, scale: float) -> Tensor:
-    """x Wᵀ + scale (x Aᵀ) Bᵀ, [n, outputs]; all products are computed in the type of `rows`.
+
+class Kept(NamedTuple):
+    """What backward needs of a product, beside rows and weights."""
+
+    low: Tensor | None
+    """drop(x) Aᵀ, [n, rank]; None without an adapter"""
+    mask: Tensor | None
+    """bool [n, inputs]; where dropout kept x; None without dropout"""
+
+
+def adapted_product(
+    rows: Tensor, weight: Tensor, values: Tensor | None, adapter: Adapter
+) -> tuple[Tensor, Kept]:
+    """x Wᵀ + s (drop(x) Aᵀ) B, [n, outputs], and what its gradient needs; builds no graph.
 
     Args:
         rows: x, [n, inputs].
         weight: W, [outputs, inputs], frozen.
-        down: A, [rank, inputs].
-        up: B, [outputs, rank].
-        scale: alpha / rank.
+        values: the numbers of A and B in the type of `rows`; None without an adapter.
+        adapter: its dropout is 0 while the model is not trained.
     """
-    # torch's own signature of `apply` is untyped.
-    return cast("Tensor", _AdaptedProduct.apply(rows, weight, down, up, scale))  # type: ignore[no-untyped-call]
+    product = F.linear(rows, weight)
+    if values is None:
+        return product, Kept(None, None)
+    down, up = halves(values, adapter)
+    read, mask = rows, None
+    if adapter.dropout:
+        read, mask = torch.native_dropout(rows, adapter.dropout, train=True)
+    low = read @ down.t()
+    return product.addmm_(low, up, alpha=adapter.scale), Kept(low, mask)
 
 
-class _AdaptedProduct(torch.autograd.Function):
+def product_gradients(
+    grad: Tensor,
+    rows: Tensor,
+    weight: Tensor,
+    values: Tensor | None,
+    adapter: Adapter,
+    kept: Kept,
+    *,
+    wants_rows: bool = True,
+) -> tuple[Tensor | None, list[Tensor]]:
+    """The gradient of x, if wanted, and those of A and B over the scale, if there is an adapter."""
+    grad_rows = grad @ weight if wants_rows else None
+    if values is None or kept.low is None:
+        return grad_rows, []
+    down, up = halves(values, adapter)
+    low, mask = kept.low, kept.mask
+    grad_low = grad @ up.t()
+    # The small matrix first: a CPU takes up to six times as long for gradᵀ low.
+    grad_up = low.t() @ grad
+    if mask is None:
+        if grad_rows is not None:
+            grad_rows.addmm_(grad_low, down, alpha=adapter.scale)
+        return grad_rows, [grad_low.t() @ rows, grad_up]
+    share = 1.0 / (1.0 - adapter.dropout)
+    read = torch.ops.aten.native_dropout_backward(rows, mask, share)
+    if grad_rows is not None:
+        inner = torch.ops.aten.native_dropout_backward(grad_low @ down, mask, share)
+        grad_rows.add_(inner, alpha=adapter.scale)
+    return grad_rows, [grad_low.t() @ read, grad_up]
+
+
+def packed(gradients: list[Tensor], scale: float) -> Tensor | None:
+    """The gradients of all matrices of a pack as one row of numbers; None without any.
+
+    Args:
+        gradients: as `product_gradients` returns them, of products of the same scale.
+    """
+    return torch.cat([one.view(-1) for one in gradients]).mul_(scale) if gradients else None
+
+
+class AdaptedLinear(torch.autograd.Function):
+    """`adapted_product` with a gradient for rows and values."""
+
     @staticmethod
-    def forward(
-        ctx: Any, rows: Tensor, weight: Tensor, down: Tensor, up: Tensor, scale: float
-    ) -> Tensor:
-        low = _scaled_product(rows, down.to(rows.dtype).t(), scale)
-        ctx.save_for_backward(rows, weight, down, up, low)
-        ctx.scale = scale
-        return F.linear(rows, weight).addmm_(low, up.to(rows.dtype).t())
+    def forward(ctx: Any, rows: Tensor, weight: Tensor, values: Tensor, adapter: Adapter) -> Tensor:
+        """As `adapted_product`."""
+        product, kept = adapted_product(rows, weight, values, adapter)
+        ctx.save_for_backward(rows, weight, values, *kept)
+        ctx.adapter = adapter
+        return product
 
     @staticmethod
     @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride] # the decorator is untyped
         ctx: Any, grad: Tensor
-    ) -> tuple[Tensor | None, None, Tensor, Tensor, None]:
-        """Gradients of rows, A and B; the weight is frozen."""
-        rows, weight, down, up, low = ctx.saved_tensors
-        grad_low = _scaled_product(grad, up.to(grad.dtype), ctx.scale)
-        # The small matrix first: a CPU takes up to six times as long for gradᵀ low.
-        grad_up = (low.t() @ grad).t()
-        grad_down = grad_low.t() @ rows
-        wanted = ctx.needs_input_grad[0]
-        grad_rows = (grad @ weight).addmm_(grad_low, down.to(grad.dtype)) if wanted else None
-        return grad_rows, None, grad_down.to(down.dtype), grad_up.to(up.dtype), None
-
-
-def _scaled_product(one: Tensor, other: Tensor, scale: float) -> Tensor:
-    """scale · one other; in one kernel, unless torch.compile fuses them itself."""
-    if torch.compiler.is_compiling():
-        return (one @ other) * scale
-    # beta = 0: the first argument is not read.
-    return torch.addmm(one.new_empty(()), one, other, beta=0, alpha=scale)
+    ) -> tuple[Tensor | None, None, Tensor | None, None]:
+        """Gradients of rows and values; the weight is frozen."""
+        rows, weight, values, low, mask = ctx.saved_tensors
+        grad_rows, gradients = product_gradients(
+            grad,
+            rows,
+            weight,
+            values,
+            ctx.adapter,
+            Kept(low, mask),
+            wants_rows=ctx.needs_input_grad[0],
+        )
+        return grad_rows, None, packed(gradients, ctx.adapter.scale), None
 
 
 class FusedLinear(Linear):
-    """PEFT's adapted linear with its forward in one node.
+    """PEFT's adapted linear outside of the fused layers, with its forward in one node.
 
     A class instead of a forward on each instance: torch.compile guards a function by its identity,
     so every layer would need a graph of its own.
-
-    Attributes:
-        down, up: A and B in the type of the products; None computes with PEFT's parameters.
     """
 
-    down: Tensor | None = None
-    up: Tensor | None = None
-
-    def matrices(self) -> tuple[Tensor, Tensor]:
-        """PEFT's parameters: A, [rank, inputs], and B, [outputs, rank]."""
-        (name,) = self.active_adapters
-        return cast("Tensor", self.lora_A[name].weight), cast("Tensor", self.lora_B[name].weight)
+    pack: Pack
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """[..., inputs] → [..., outputs]; as PEFT computes it when the adapter is off or merged."""
-        if self.disable_adapters or self.merged:
+        values = self.pack.values()
+        if values is None:
             return super().forward(x, *args, **kwargs)
-        down, up = self.down, self.up
-        if down is None or up is None:
-            down, up = self.matrices()
         weight = cast("Tensor", self.get_base_layer().weight)
-        rows = x.reshape(-1, x.shape[-1])
-        product = adapted_product(rows, weight, down, up, self.scaling[self.active_adapters[0]])
-        return product.view(*x.shape[:-1], -1)
+        adapter = self.pack.products[0].adapter
+        # torch's own signature of `apply` is untyped.
+        product = AdaptedLinear.apply(  # type: ignore[no-untyped-call]
+            x.reshape(-1, x.shape[-1]), weight, values, during(adapter, training=self.training)
+        )
+        return cast("Tensor", product).view(*x.shape[:-1], -1)
 
 
-def fuse_adapted_linears(model: nn.Module) -> int:
+def during(adapter: Adapter, *, training: bool) -> Adapter:
+    """The constants with dropout only while training."""
+    return adapter if training or not adapter.dropout else adapter._replace(dropout=0.0)
+
+
+def fuse_adapted_linears(model: nn.Module, but: frozenset[nn.Module] = frozenset()) -> int:
     """Makes each adapted linear of the model a `FusedLinear` wherever that is PEFT's own result:
-    one plain adapter, no bias, no dropout, not merged. Returns how many stay as PEFT has them.
+    one plain adapter, no bias, not merged. Returns how many stay as PEFT has them.
 
     Modules, parameters and their names stay the same.
+
+    Args:
+        but: linears that a fused layer computes.
     """
-    linears = [module for module in model.modules() if isinstance(module, Linear)]
-    plain = [module for module in linears if _is_plain(module)]
+    linears = [one for one in model.modules() if isinstance(one, Linear) and one not in but]
+    plain = [module for module in linears if is_plain(module)]
     for module in plain:
         module.__class__ = FusedLinear
+        cast("FusedLinear", module).pack = Pack([Joined([module])])
     return len(linears) - len(plain)
-
-
-def _is_plain(module: Linear) -> bool:
-    base, names = module.get_base_layer(), module.active_adapters
-    return (
-        isinstance(base, nn.Linear)
-        and getattr(base, "bias", None) is None
-        and len(names) == 1
-        and not module.lora_variant
-        and isinstance(module.lora_dropout[names[0]], nn.Identity)
-    )

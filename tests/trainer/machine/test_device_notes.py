@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from peft.tuners.lora import Linear
+from torch import Tensor, nn
 
 from adapters import adapted
 from fintts_inputs.config import LoraConfig
@@ -12,7 +13,8 @@ from fintts_trainer.families.fish import FishBase
 from fintts_trainer.machine.device_notes import device_notes, unfused_note
 from fintts_trainer.model.attention import LONGEST_BY_PRODUCTS
 from fintts_trainer.model.compiled import log_eager_layers
-from fintts_trainer.model.fused_lora import fuse_adapted_linears
+from fintts_trainer.model.fused_layers import fuse_layers
+from fintts_trainer.model.joined import base_weight
 from fintts_trainer.model.recompute import recompute_layers
 
 CPU = torch.device("cpu")
@@ -39,17 +41,18 @@ def test_torch_gives_up_compiling_and_it_is_said_once() -> None:
     assert sentence.endswith("hit config.recompile_limit (2)")
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.1])
-def test_matrices_that_are_left_to_peft_are_counted(base: FishBase, dropout: float) -> None:
-    lora = LoraConfig(targets=("attention",), dropout=dropout)
+@pytest.mark.parametrize("biases", [0, 2])
+def test_matrices_that_are_left_to_peft_are_counted(base: FishBase, biases: int) -> None:
+    lora = LoraConfig(targets=("attention",), dropout=0.1)
     model = adapted(base.load(torch.float32), lora)
-    layers = base.shape.slow.layers + base.shape.fast.layers
-    left = fuse_adapted_linears(model)
-    assert left == (4 * layers if dropout else 0)
-    assert [f"{4 * layers} adapted matrices" in one for one in unfused_note(left)] == (
-        [True] if dropout else []
-    )
-    assert recompute_layers(model) == layers
+    linears = [one for one in model.modules() if isinstance(one, Linear)]
+    for linear in linears[:biases]:
+        bias = torch.zeros(len(base_weight(linear)))
+        linear.get_base_layer().bias = nn.Parameter(bias, requires_grad=False)
+    left = fuse_layers(model)
+    assert left == biases
+    assert ["2 adapted matrices" in one for one in unfused_note(left)] == [True] * (biases // 2)
+    assert recompute_layers(model) == base.shape.slow.layers + base.shape.fast.layers
 
 
 def test_long_utterances_in_bfloat16_on_a_cpu_are_said() -> None:

@@ -13,8 +13,8 @@ from fintts_inputs.config import LoraConfig
 from fintts_trainer.data.batches import collate
 from fintts_trainer.families.base import Example, Predictions
 from fintts_trainer.families.fish import FishBase
-from fintts_trainer.model.flat_adapter import ALIGNMENT, FlatAdapter
-from fintts_trainer.model.fused_lora import FusedLinear, fuse_adapted_linears
+from fintts_trainer.model.flat_adapter import ALIGNMENT, FlatAdapter, packs_of
+from fintts_trainer.model.fused_layers import fuse_layers
 from fintts_trainer.model.lora import trainable
 from fintts_trainer.model.optimizer import AdapterOptimizer
 
@@ -24,7 +24,7 @@ ONE = torch.ones(2)
 
 def fused(base: FishBase, dtype: torch.dtype, config: LoraConfig | None = None) -> PeftModel:
     model = adapted(base.load(dtype), config)
-    fuse_adapted_linears(model)
+    fuse_layers(model)
     return model
 
 
@@ -62,14 +62,14 @@ def test_steps_are_those_of_separate_tensors(
         torch.testing.assert_close(parameter, other, atol=1e-6 if exact else 2e-3, rtol=0)
 
 
-def test_each_matrix_is_aligned_and_is_peft_s_own(base: FishBase) -> None:
+def test_each_pack_is_aligned_and_each_matrix_is_peft_s_own(base: FishBase) -> None:
     model = fused(base, torch.bfloat16, LoraConfig(rank=3))
     before = {name: one.detach().clone() for name, one in trainable(model).items()}
     flat = FlatAdapter(model, RATE)
     assert every(torch.equal(one, before[name]) for name, one in trainable(model).items())
-    starts = [one.data_ptr() for one in trainable(model).values()]
+    starts = [pack.blocks[0].parameter.data_ptr() for pack in packs_of(model)]
     assert every(start % (4 * ALIGNMENT) == 0 for start in starts)
-    assert len(set(starts)) == len(starts)
+    assert len(set(starts)) == len(starts) > 2 * base.shape.slow.layers
     assert flat.weights.numel() >= sum(one.numel() for one in before.values())
     with torch.no_grad():
         flat.weights.fill_(7)
@@ -81,14 +81,11 @@ def test_products_use_the_newest_weights(base: FishBase) -> None:
     flat = FlatAdapter(model, RATE)
     flat.gradient.normal_()
     flat.update(1.0, MOST_NORM, ONE)
-    linears = [one for one in model.modules() if isinstance(one, FusedLinear)]
-    for linear in linears:
-        down, up = linear.matrices()
-        assert linear.down is not None
-        assert linear.up is not None
-        assert torch.equal(linear.down, down.bfloat16())
-        assert torch.equal(linear.up, up.bfloat16())
-    assert linears
+    blocks = [(pack, block) for pack in packs_of(model) for block in pack.blocks]
+    for pack, block in blocks:
+        assert pack.leaf is not None
+        assert torch.equal(block.of(pack.leaf.detach()), block.parameter.bfloat16())
+    assert len(blocks) == 2 * 7 * (base.shape.slow.layers + base.shape.fast.layers) + 4
 
 
 @pytest.mark.parametrize(

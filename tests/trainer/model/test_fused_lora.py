@@ -14,7 +14,8 @@ from fintts_inputs.config import LoraConfig
 from fintts_trainer.data.batches import collate
 from fintts_trainer.families.base import Batch, Example, Predictions
 from fintts_trainer.families.fish import FishBase
-from fintts_trainer.model.fused_lora import adapted_product, fuse_adapted_linears
+from fintts_trainer.model.fused_lora import AdaptedLinear, fuse_adapted_linears
+from fintts_trainer.model.joined import Adapter
 from fintts_trainer.model.lora import read_adapter, trainable, write_adapter
 
 
@@ -46,16 +47,21 @@ def test_loss_and_gradients_are_peft_s(
         assert gradient.dtype == torch.float32
 
 
-def test_its_gradient_is_the_derivative() -> None:
+@pytest.mark.parametrize("dropout", [0.0, 0.5])
+def test_its_gradient_is_the_derivative(dropout: float) -> None:
+    """Of rows and adapter, with the same mask at each call."""
+    adapter = Adapter(rank=2, inputs=4, outputs=3, scale=1.5, dropout=dropout)
     torch.manual_seed(1)
-    sizes = {"rows": (5, 4), "weight": (3, 4), "down": (2, 4), "up": (3, 2)}
-    of = {name: torch.randn(size, dtype=torch.float64) for name, size in sizes.items()}
-    for name in ("rows", "down", "up"):
-        of[name].requires_grad_()
-    assert torch.autograd.gradcheck(
-        lambda rows, down, up: adapted_product(rows, of["weight"], down, up, 1.5),
-        (of["rows"], of["down"], of["up"]),
+    rows, values = (
+        torch.randn(size, dtype=torch.float64, requires_grad=True) for size in ((5, 4), (14,))
     )
+    weight = torch.randn(3, 4, dtype=torch.float64)
+
+    def product(rows: Tensor, values: Tensor) -> Tensor:
+        torch.manual_seed(3)
+        return AdaptedLinear.apply(rows, weight, values, adapter)  # type: ignore[no-untyped-call, no-any-return]
+
+    assert torch.autograd.gradcheck(product, (rows, values))
 
 
 def test_less_is_kept_for_backward(base: FishBase, examples: list[Example]) -> None:
@@ -80,15 +86,19 @@ def test_files_are_peft_s(base: FishBase, examples: list[Example], tmp_path: Pat
     torch.testing.assert_close(found.logits()["token"], wanted.logits()["token"], atol=1e-4, rtol=0)
 
 
-def test_dropout_is_left_to_peft(base: FishBase, examples: list[Example]) -> None:
+def test_dropout_is_peft_s(base: FishBase, examples: list[Example]) -> None:
+    """With PEFT's own masks for a layer alone; none outside of training."""
     config = LoraConfig(dropout=0.5)
     plain, fused = (adapted(base.load(torch.float32), config) for _ in range(2))
-    fuse_adapted_linears(fused)
-    losses = []
+    assert fuse_adapted_linears(fused) == 0
+    batch, results = collate(examples), []
     for model in (plain, fused):
         torch.manual_seed(5)
-        losses.append(loss_and_gradients(model, collate(examples))[0])
-    assert torch.equal(*losses)
+        results.append(loss_and_gradients(model, batch))
+    torch.testing.assert_close(*results)
+    spoken = [loss_and_gradients(model.eval(), batch) for model in (plain, fused)]
+    torch.testing.assert_close(*spoken)
+    assert spoken[0][0] != results[0][0]
 
 
 def test_disabled_and_merged_adapters_are_left_to_peft(

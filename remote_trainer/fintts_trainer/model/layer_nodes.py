@@ -1,0 +1,233 @@
+"""The two autograd nodes of a fused layer: from its input to query, key and value, and from the
+attention's result to its output.
+
+Each calls torch's kernels directly. Backward computes SiLU(gate) · up again instead of keeping it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+import torch.nn.functional as F  # noqa: N812 - everybody's name for it
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from fintts_trainer.model.fused_lora import Kept, adapted_product, packed, product_gradients
+from fintts_trainer.model.rms_norm import norm_gradient, normed
+
+if TYPE_CHECKING:
+    from fintts_trainer.model.joined import Adapter
+
+
+class BeforeConstants(NamedTuple):
+    """Sizes and settings of the first node."""
+
+    heads: int
+    kv_heads: int
+    head_dim: int
+    epsilon: float
+    head_epsilon: float
+    """of the norms of query and key"""
+    adapter: Adapter
+
+
+class AfterConstants(NamedTuple):
+    """Sizes and settings of the second node; the adapters of output, gate and up, and down."""
+
+    epsilon: float
+    scale: float
+    """of all adapters"""
+    adapters: tuple[Adapter, ...]
+
+
+class BeforeAttention(Function):
+    """Norm, query, key and value in one product, norms of query and key, and their rotation."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        states: Tensor,
+        values: Tensor | None,
+        weight: Tensor,
+        norm: Tensor,
+        head_norm: Tensor | None,
+        cosine: Tensor,
+        sine: Tensor,
+        constants: BeforeConstants,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Query, key and value, each [batch, its heads, T, head_dim].
+
+        Args:
+            states: [batch, T, dim].
+            values: the numbers of the adapter.
+            weight: of query, key and value, [outputs, dim].
+            norm: [dim].
+            head_norm: [heads + key-value heads, head_dim]; None without norms of query and key.
+            cosine, sine: [batch or 1, T, 1, head_dim].
+        """
+        batch, length, dim = states.shape
+        heads, kv_heads, head_dim, epsilon, head_epsilon, adapter = constants
+        turning = heads + kv_heads
+        rows, inverse = normed(states.view(-1, dim), norm, epsilon)
+        product, kept = adapted_product(rows, weight, values, adapter)
+        every = product.view(batch, length, -1, head_dim)
+        turned, head_inverse = every[:, :, :turning], None
+        if head_norm is not None:
+            # A GPU's kernel reads whole rows: the norm of value costs less than a copy.
+            unit, head_inverse = normed(every, None, head_epsilon)
+            turned = unit[:, :, :turning].mul_(head_norm)
+        turned = rotate(turned, cosine, sine, 1)
+        ctx.save_for_backward(
+            *(states, values, weight, norm, head_norm, cosine, sine),
+            *(rows, inverse, None if head_norm is None else every, head_inverse, *kept),
+        )
+        ctx.constants = constants
+        return (
+            turned[:, :, :heads].transpose(1, 2),
+            turned[:, :, heads:].transpose(1, 2),
+            every[:, :, turning:].transpose(1, 2),
+        )
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] # the decorator is untyped
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        """Gradients of states and values."""
+        states, values, weight, norm, head_norm, cosine, sine, *others = ctx.saved_tensors
+        rows, inverse, every, head_inverse, low, mask = others
+        constants: BeforeConstants = ctx.constants
+        turning = constants.heads + constants.kv_heads
+        value = value.transpose(1, 2)
+        parts = (rotate(one.transpose(1, 2), cosine, sine, -1) for one in (query, key))
+        grad = torch.cat([*parts, value], dim=2)
+        if head_norm is not None:
+            grad[:, :, :turning].mul_(head_norm)
+            grad = norm_gradient(grad, every, head_inverse, None)
+            grad[:, :, turning:].copy_(value)
+        wants_states = ctx.needs_input_grad[0]
+        grad_rows, gradients = product_gradients(
+            grad.view(len(rows), -1),
+            rows,
+            weight,
+            values,
+            constants.adapter,
+            Kept(low, mask),
+            wants_rows=wants_states,
+        )
+        grad_states = None
+        if grad_rows is not None:
+            flat = norm_gradient(grad_rows, states.view(rows.shape), inverse, norm)
+            grad_states = flat.view(states.shape)
+        return grad_states, packed(gradients, constants.adapter.scale), *(None,) * 6
+
+
+class AfterAttention(Function):
+    """Output projection, residual, norm, gate and up in one product, SiLU · up, down, residual."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        states: Tensor,
+        attended: Tensor,
+        values: Tensor | None,
+        output_weight: Tensor,
+        norm: Tensor,
+        gate_weight: Tensor,
+        down_weight: Tensor,
+        constants: AfterConstants,
+    ) -> Tensor:
+        """The layer's output, [batch, T, dim].
+
+        Args:
+            states: the layer's input, [batch, T, dim].
+            attended: the attention's result, [batch, heads, T, head_dim].
+            values: the numbers of the three adapters.
+            output_weight: [dim, heads · head_dim].
+            norm: [dim].
+            gate_weight: of gate and up, [2 · intermediate, dim].
+            down_weight: [dim, intermediate].
+        """
+        epsilon, _, adapters = constants
+        of_output, of_gate, of_down = _parts(values, adapters)
+        dim = states.shape[-1]
+        flat = attended.transpose(1, 2).reshape(-1, output_weight.shape[1])
+        middle, output_kept = adapted_product(flat, output_weight, of_output, adapters[0])
+        middle += states.view(-1, dim)
+        rows, inverse = normed(middle, norm, epsilon)
+        gate_up, gate_kept = adapted_product(rows, gate_weight, of_gate, adapters[1])
+        gate, up = gate_up.chunk(2, dim=1)
+        inner = F.silu(gate).mul_(up)
+        result, down_kept = adapted_product(inner, down_weight, of_down, adapters[2])
+        result += middle
+        ctx.save_for_backward(
+            *(flat, values, output_weight, norm, gate_weight, down_weight),
+            *(middle, rows, inverse, gate_up, *output_kept, *gate_kept, *down_kept),
+        )
+        ctx.constants, ctx.heads = constants, attended.shape[1::2]
+        return result.view(states.shape)
+
+    @staticmethod
+    @once_differentiable
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] # the decorator is untyped
+        ctx: Any, grad: Tensor
+    ) -> tuple[Tensor | None, ...]:
+        """Gradients of states, attended and values."""
+        flat, values, output_weight, norm, gate_weight, down_weight, *others = ctx.saved_tensors
+        middle, rows, inverse, gate_up, *kept = others
+        constants: AfterConstants = ctx.constants
+        adapters = constants.adapters
+        of_output, of_gate, of_down = _parts(values, adapters)
+        shape, grad = grad.shape, grad.reshape(middle.shape)
+        gate, up = gate_up.chunk(2, dim=1)
+        silu = F.silu(gate)
+        grad_inner, down_gradients = product_gradients(
+            grad, silu * up, down_weight, of_down, adapters[2], Kept(*kept[4:])
+        )
+        assert grad_inner is not None
+        grad_gate = torch.ops.aten.silu_backward(grad_inner * up, gate)
+        grad_rows, gate_gradients = product_gradients(
+            torch.cat([grad_gate, grad_inner.mul_(silu)], dim=1),
+            rows,
+            gate_weight,
+            of_gate,
+            adapters[1],
+            Kept(*kept[2:4]),
+        )
+        assert grad_rows is not None
+        grad_middle = norm_gradient(grad_rows, middle, inverse, norm).add_(grad)
+        grad_flat, output_gradients = product_gradients(
+            grad_middle, flat, output_weight, of_output, adapters[0], Kept(*kept[:2])
+        )
+        assert grad_flat is not None
+        grad_states = grad_middle.view(shape)
+        heads = grad_flat.view(*shape[:-1], *ctx.heads).transpose(1, 2)
+        every = [*output_gradients, *gate_gradients, *down_gradients]
+        gradients = packed(every, constants.scale)
+        return grad_states, heads, gradients, *(None,) * 5
+
+
+def _parts(values: Tensor | None, adapters: tuple[Adapter, ...]) -> tuple[Tensor | None, ...]:
+    """The numbers of each product; None for one without an adapter."""
+    if values is None:
+        return (None,) * len(adapters)
+    parts = values.split_with_sizes([one.size for one in adapters])
+    return tuple(part if one.rank else None for part, one in zip(parts, adapters, strict=True))
+
+
+def rotate(states: Tensor, cosine: Tensor, sine: Tensor, direction: int) -> Tensor:
+    """Rotates each pair (i, i + head_dim / 2) of a head (arXiv:2104.09864), or back.
+
+    Args:
+        states: [batch, T, heads, head_dim].
+        cosine: [batch or 1, T, 1, head_dim]; both halves are equal.
+        sine: same shape as cosine.
+        direction: 1, or -1 for the negative angle, which is the gradient.
+    """
+    half = states.shape[-1] // 2
+    turned = states * cosine
+    turned[..., :half].addcmul_(states[..., half:], sine[..., :half], value=-direction)
+    turned[..., half:].addcmul_(states[..., :half], sine[..., half:], value=direction)
+    return turned
