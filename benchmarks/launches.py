@@ -31,7 +31,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - everybody's name for it
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -192,8 +192,14 @@ def narrow_shape() -> ModelShape:
     return replace(shape, vocab_size=256, codebook_size=64, slow=slow, second=fast)
 
 
-def step_of(shape: ModelShape) -> Callable[[], object]:
-    """The product's step on a random model of this shape, to be called again and again."""
+def step_of(
+    shape: ModelShape, prepare: Callable[[nn.Module], object] = lambda model: None
+) -> Callable[[], object]:
+    """The product's step on a random model of this shape, to be called again and again.
+
+    Args:
+        prepare: is called with the model before its first step.
+    """
     torch.manual_seed(1)
     first = shape.vocab_size - shape.codebook_size
     base = DualAR(shape, first, shape.vocab_size - 1)
@@ -204,6 +210,7 @@ def step_of(shape: ModelShape) -> Callable[[], object]:
     for module in model.modules():
         if isinstance(module, FusedLayer):
             module.device_type = "cuda"
+    prepare(model)
     adapter = FlatAdapter(model, 1e-3)
     data, clock = data_of(shape, first), StepClock(CPU)
 

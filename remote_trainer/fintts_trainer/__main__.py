@@ -142,7 +142,7 @@ def _keep(error: Exception) -> str:
 def _run(job: Job) -> int:
     end_with_parent()
     faulthandler.register(signal.SIGUSR1)  # the watchdog asks for a traceback before a kill
-    _quieten_libraries()
+    _prepare_libraries()
     preemption = Preemption()
     preemption.install_handlers()  # first: the import takes seconds
     result: Result | None = _loaded("fintts_trainer.train").train(job, preemption)
@@ -179,18 +179,21 @@ def _do_late(options: argparse.Namespace) -> int:
     """Runs a command with a module of its own, which is imported only now."""
     if options.command in ANSWERING:
         end_with_parent()
-    _quieten_libraries()
+    _prepare_libraries()
     module = _loaded(f"fintts_trainer.commands.{LOADED_LATE[options.command]}")
     exit_code: int = module.run(options)
     return exit_code
 
 
-def _quieten_libraries() -> None:
-    """Keeps Hugging Face's libraries offline and quiet."""
+def _prepare_libraries() -> None:
+    """Keeps Hugging Face's libraries offline and quiet, and torch from wasting a GPU's memory."""
     # Files from the store must not make this process open connections to Hugging Face.
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     # transformers warns of its own defaults for CSM; our own checks report a bad folder.
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    # Batches of many widths leave gaps between blocks of fixed size; torch reads this on import.
+    if "PYTORCH_CUDA_ALLOC_CONF" not in os.environ:
+        os.environ.setdefault("PYTORCH_ALLOC_CONF", "expandable_segments:True")
 
 
 def _loaded(module: str) -> Any:

@@ -1,7 +1,7 @@
 """The two autograd nodes of a fused layer: from its input to query, key and value, and from the
 attention's result to its output.
 
-Each calls torch's kernels directly. Backward computes SiLU(gate) · up again instead of keeping it.
+Each calls torch's kernels directly, and keeps what backward cannot have for less.
 """
 
 from __future__ import annotations
@@ -101,12 +101,13 @@ class BeforeAttention(Function):
         constants: BeforeConstants = ctx.constants
         turning = constants.heads + constants.kv_heads
         value = value.transpose(1, 2)
-        parts = (rotate(one.transpose(1, 2), cosine, sine, -1) for one in (query, key))
-        grad = torch.cat([*parts, value], dim=2)
+        turned = (one.transpose(1, 2) for one in (query, key))
+        grad = rotated_back(*turned, constants, cosine, sine)
         if head_norm is not None:
             grad[:, :, :turning].mul_(head_norm)
+            # that of value is overwritten
             grad = norm_gradient(grad, every, head_inverse, None)
-            grad[:, :, turning:].copy_(value)
+        grad[:, :, turning:].copy_(value)
         wants_states = ctx.needs_input_grad[0]
         grad_rows, gradients = product_gradients(
             grad.view(len(rows), -1),
@@ -159,12 +160,14 @@ class AfterAttention(Function):
         rows, inverse = normed(middle, norm, epsilon)
         gate_up, gate_kept = adapted_product(rows, gate_weight, of_gate, adapters[1])
         gate, up = gate_up.chunk(2, dim=1)
-        inner = F.silu(gate).mul_(up)
+        silu = F.silu(gate)
+        inner = silu * up
         result, down_kept = adapted_product(inner, down_weight, of_down, adapters[2])
         result += middle
         ctx.save_for_backward(
             *(flat, values, output_weight, norm, gate_weight, down_weight),
-            *(middle, rows, inverse, gate_up, *output_kept, *gate_kept, *down_kept),
+            *(middle, rows, inverse, gate_up, silu, inner),
+            *(*output_kept, *gate_kept, *down_kept),
         )
         ctx.constants, ctx.heads = constants, attended.shape[1::2]
         return result.view(states.shape)
@@ -176,20 +179,17 @@ class AfterAttention(Function):
     ) -> tuple[Tensor | None, ...]:
         """Gradients of states, attended and values."""
         flat, values, output_weight, norm, gate_weight, down_weight, *others = ctx.saved_tensors
-        middle, rows, inverse, gate_up, *kept = others
+        middle, rows, inverse, gate_up, silu, inner, *kept = others
         constants: AfterConstants = ctx.constants
         adapters = constants.adapters
         of_output, of_gate, of_down = _parts(values, adapters)
         shape, grad = grad.shape, grad.reshape(middle.shape)
-        gate, up = gate_up.chunk(2, dim=1)
-        silu = F.silu(gate)
         grad_inner, down_gradients = product_gradients(
-            grad, silu * up, down_weight, of_down, adapters[2], Kept(*kept[4:])
+            grad, inner, down_weight, of_down, adapters[2], Kept(*kept[4:])
         )
         assert grad_inner is not None
-        grad_gate = torch.ops.aten.silu_backward(grad_inner * up, gate)
         grad_rows, gate_gradients = product_gradients(
-            torch.cat([grad_gate, grad_inner.mul_(silu)], dim=1),
+            gated_back(grad_inner, gate_up, silu),
             rows,
             gate_weight,
             of_gate,
@@ -217,7 +217,44 @@ def _parts(values: Tensor | None, adapters: tuple[Adapter, ...]) -> tuple[Tensor
     return tuple(part if one.rank else None for part, one in zip(parts, adapters, strict=True))
 
 
-def rotate(states: Tensor, cosine: Tensor, sine: Tensor, direction: int) -> Tensor:
+def gated_back(grad: Tensor, gate_up: Tensor, silu: Tensor) -> Tensor:
+    """The gradient of gate and up, [n, 2 · intermediate], from that of SiLU(gate) · up."""
+    gate, up = gate_up.chunk(2, dim=1)
+    if torch.compiler.is_compiling():  # it takes no part of a tensor as `out`
+        return torch.cat([torch.ops.aten.silu_backward(grad * up, gate), grad * silu], dim=1)
+    found = torch.empty_like(gate_up)
+    of_gate, of_up = found.chunk(2, dim=1)
+    torch.ops.aten.silu_backward.grad_input(grad * up, gate, grad_input=of_gate)
+    torch.mul(grad, silu, out=of_up)
+    return found
+
+
+def rotated_back(
+    query: Tensor, key: Tensor, constants: BeforeConstants, cosine: Tensor, sine: Tensor
+) -> Tensor:
+    """The gradient of query and key before their rotation, with room for that of value.
+
+    Args:
+        query: [batch, T, heads, head_dim], the gradient.
+        key: [batch, T, key-value heads, head_dim], the gradient.
+
+    Returns:
+        [batch, T, heads + 2 · key-value heads, head_dim].
+    """
+    if torch.compiler.is_compiling():
+        parts = [rotate(one, cosine, sine, -1) for one in (query, key)]
+        return torch.cat([*parts, torch.zeros_like(key)], dim=2)
+    batch, length, heads, head_dim = query.shape
+    turning = heads + constants.kv_heads
+    found = query.new_empty(batch, length, turning + constants.kv_heads, head_dim)
+    rotate(query, cosine, sine, -1, out=found[:, :, :heads])
+    rotate(key, cosine, sine, -1, out=found[:, :, heads:turning])
+    return found
+
+
+def rotate(
+    states: Tensor, cosine: Tensor, sine: Tensor, direction: int, out: Tensor | None = None
+) -> Tensor:
     """Rotates each pair (i, i + head_dim / 2) of a head (arXiv:2104.09864), or back.
 
     Args:
@@ -225,9 +262,10 @@ def rotate(states: Tensor, cosine: Tensor, sine: Tensor, direction: int) -> Tens
         cosine: [batch or 1, T, 1, head_dim]; both halves are equal.
         sine: same shape as cosine.
         direction: 1, or -1 for the negative angle, which is the gradient.
+        out: for the result, in the shape of states; None is a new tensor.
     """
     half = states.shape[-1] // 2
-    turned = states * cosine
+    turned = torch.mul(states, cosine, out=out)
     turned[..., :half].addcmul_(states[..., half:], sine[..., :half], value=-direction)
     turned[..., half:].addcmul_(states[..., :half], sine[..., half:], value=direction)
     return turned
