@@ -54,6 +54,8 @@ from fintts_trainer.step_clock import StepClock
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from peft import PeftModel
+
     from fintts_inputs.base_model.shape import ModelShape
 
 S1_MINI = Path(__file__).with_name("s1_mini")
@@ -192,6 +194,20 @@ def narrow_shape() -> ModelShape:
     return replace(shape, vocab_size=256, codebook_size=64, slow=slow, second=fast)
 
 
+def adapted_model(shape: ModelShape, dtype: torch.dtype = torch.bfloat16) -> PeftModel:
+    """A random model of this shape with the default adapter."""
+    torch.manual_seed(1)
+    base = DualAR(shape, first_code(shape), shape.vocab_size - 1)
+    base.to(dtype).requires_grad_(requires_grad=False)
+    base.add_tables()
+    return add_adapter(base, TARGETS, LoraConfig(), base_name="narrow S1-mini", seed=1).train()
+
+
+def first_code(shape: ModelShape) -> int:
+    """The codes of row 0 are the last tokens."""
+    return shape.vocab_size - shape.codebook_size
+
+
 def step_of(
     shape: ModelShape, prepare: Callable[[nn.Module], object] = lambda model: None
 ) -> Callable[[], object]:
@@ -200,19 +216,14 @@ def step_of(
     Args:
         prepare: is called with the model before its first step.
     """
-    torch.manual_seed(1)
-    first = shape.vocab_size - shape.codebook_size
-    base = DualAR(shape, first, shape.vocab_size - 1)
-    base.to(torch.bfloat16).requires_grad_(requires_grad=False)
-    base.add_tables()
-    model = add_adapter(base, TARGETS, LoraConfig(), base_name="narrow S1-mini", seed=1).train()
+    model = adapted_model(shape)
     fuse_layers(model)
     for module in model.modules():
         if isinstance(module, FusedLayer):
             module.device_type = "cuda"
     prepare(model)
     adapter = FlatAdapter(model, 1e-3)
-    data, clock = data_of(shape, first), StepClock(CPU)
+    data, clock = data_of(shape), StepClock(CPU)
 
     def step() -> None:
         adapter.update(1e-3, 1.0, backward(model, adapter, data, CPU, clock, lambda: None))
@@ -220,7 +231,7 @@ def step_of(
     return step
 
 
-def data_of(shape: ModelShape, first: int) -> StepData:
+def data_of(shape: ModelShape) -> StepData:
     """Two utterances as one micro-batch, long enough for a GPU's kernel of attention."""
     generator = np.random.default_rng(1)
     examples = list[Example]()
@@ -229,7 +240,7 @@ def data_of(shape: ModelShape, first: int) -> StepData:
         tokens[1:, text:-1] = generator.integers(
             0, shape.codebook_size, (tokens.shape[0] - 1, frames)
         )
-        tokens[0, text:-1] = tokens[1, text:-1] + first
+        tokens[0, text:-1] = tokens[1, text:-1] + first_code(shape)
         examples.append(Example(tokens, text, end_has_codes=False))
     batch = collate(examples)
     lengths, texts = (

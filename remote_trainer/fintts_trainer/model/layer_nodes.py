@@ -101,8 +101,8 @@ class BeforeAttention(Function):
         constants: BeforeConstants = ctx.constants
         turning = constants.heads + constants.kv_heads
         value = value.transpose(1, 2)
-        turned = (one.transpose(1, 2) for one in (query, key))
-        grad = rotated_back(*turned, constants, cosine, sine)
+        query, key = query.transpose(1, 2), key.transpose(1, 2)
+        grad = rotated_back(query, key, constants, cosine, sine)
         if head_norm is not None:
             grad[:, :, :turning].mul_(head_norm)
             # that of value is overwritten

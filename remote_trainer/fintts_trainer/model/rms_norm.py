@@ -40,8 +40,9 @@ def norm_gradient(grad: Tensor, states: Tensor, inverse: Tensor, weight: Tensor 
     unit, upstream = states.float() * inverse, grad.float()
     if weight is not None:
         upstream = upstream * weight
-    share = (upstream * unit).mean(-1, keepdim=True)
-    return upstream.addcmul(unit, share, value=-1).mul_(inverse).to(states.dtype)
+    share = (upstream * unit).sum(-1, keepdim=True)
+    found = upstream.addcmul(unit, share, value=-1.0 / states.shape[-1])
+    return found.mul_(inverse).to(states.dtype)
 
 
 class FusedNorm(nn.Module):
