@@ -13,7 +13,7 @@ from fintts_cost.pace.throughput import Work
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "launches.py"
 
-MOST_LAUNCHES = 2_438
+MOST_LAUNCHES = 2_314
 MOST_CASTS = 28
 S1_MINI_LAYERS = 28 + 4
 

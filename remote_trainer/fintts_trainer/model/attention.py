@@ -140,7 +140,7 @@ class _Products(Function):
         rows, keys, values, shares = ctx.saved_tensors
         upstream = grad.reshape(rows.shape)
         of_shares = torch.bmm(upstream, values.transpose(1, 2))
-        of_scores = torch._softmax_backward_data(of_shares, shares, -1, shares.dtype)
+        of_scores = torch.ops.aten._softmax_backward_data(of_shares, shares, -1, shares.dtype)
         of_scores *= ctx.scale
         return (
             torch.bmm(of_scores, keys).view(grad.shape),

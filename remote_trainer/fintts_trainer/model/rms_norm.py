@@ -18,7 +18,7 @@ def normed(states: Tensor, weight: Tensor | None, epsilon: float) -> tuple[Tenso
     """The norm of [..., dim] in the same type, and 1 / sqrt(mean(x²) + ε), float32 [..., 1]."""
     if not torch.compiler.is_compiling():
         # a kernel on a GPU, a composition of others elsewhere
-        norm, inverse = torch._fused_rms_norm(states, states.shape[-1:], weight, epsilon)
+        norm, inverse = torch.ops.aten._fused_rms_norm(states, states.shape[-1:], weight, epsilon)
         return norm, inverse
     exact = states.float()
     inverse = exact.square().mean(-1, keepdim=True).add(epsilon).rsqrt()

@@ -33,13 +33,13 @@ def test_every_range_is_in_order(name: str) -> None:
 
 def test_s1_mini_launches_as_many_kernels_as_are_counted() -> None:
     """tests/trainer/test_launches.py compares this with the trainer."""
-    assert REFERENCE.launches == 2536
+    assert REFERENCE.launches == 2366
 
 
 def test_a_tiny_model_takes_as_long_as_its_launches() -> None:
     tiny = Work(1e6, 3)
     assert step_seconds(tiny, A100) == step_seconds(tiny, H100)
-    assert step_seconds(tiny, A100).low > 0.003
+    assert step_seconds(tiny, A100).low > 0.0025
     assert step_seconds(tiny._replace(micro_batches=4), A100).likely == pytest.approx(
         4 * step_seconds(tiny, A100).likely
     )
