@@ -104,6 +104,14 @@ def test_every_path_exists(source: Document) -> None:
     assert [path for path in sorted(paths(source)) if not places(path, source)] == []
 
 
+def test_every_decision_has_a_number_of_its_own() -> None:
+    files = sorted((TOP / "docs/adr").glob("*.md"))
+    numbers = [int(file.name[:4]) for file in files]
+    assert numbers == [*range(1, len(files) + 1)]
+    titles = [file.read_text(encoding="utf-8").splitlines()[0] for file in files]
+    assert [title.partition(".")[0] for title in titles] == [f"# {number}" for number in numbers]
+
+
 def test_every_call_of_the_walk_is_defined_where_it_says() -> None:
     source = document("ARCHITECTURE.md")
     calls = [code.split(": ") for code in source.inline_code if re.fullmatch(r"\S+\.py: \w+", code)]
