@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -110,6 +111,45 @@ def test_a_part_that_is_none_is_named(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(DataProblem, match=r"part\.zip, a part of the recordings, is damaged"):
             list(read_part(path, NAMES))
+
+
+def test_a_part_unpacks_to_no_more_than_its_size(tmp_path: Path) -> None:
+    path = tmp_path / "part.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in NAMES:
+            archive.writestr(f"{name}.npy", bytes(20_000_000))
+    tracemalloc.start()
+    with pytest.raises(DataProblem, match="is damaged: it is compressed"):
+        read_codes(path, NAMES, SHAPE)
+    peak_bytes = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak_bytes < 1_000_000
+
+    write_codes(path, [(name, npy(np.ones((4, 5), int))) for name in NAMES])
+    entry = path.read_bytes().index(b"PK\x01\x02")
+    announced = bytearray(path.read_bytes())
+    announced[entry + 20 : entry + 28] = 2 * (10**6).to_bytes(4, "little")
+    path.write_bytes(announced)
+    with pytest.raises(DataProblem, match="larger than it is"):
+        read_codes(path, NAMES, SHAPE)
+
+
+@pytest.mark.parametrize("kind", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+def test_damage_of_any_byte_is_one_error(tmp_path: Path, kind: int) -> None:
+    path, good = tmp_path / "part.zip", npy(np.ones((4, 5), np.int32))
+    with zipfile.ZipFile(path, "w", kind) as archive:
+        for name in NAMES:
+            archive.writestr(f"{name}.npy", good)
+    whole, refused = path.read_bytes(), 0
+    for place in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[place] ^= 0xFF
+        path.write_bytes(damaged)
+        try:
+            read_codes(path, NAMES, SHAPE)
+        except DataProblem:
+            refused += 1
+    assert refused > len(whole) / 2
 
 
 def test_texts_are_input_from_outside() -> None:
