@@ -71,13 +71,17 @@ def _last_seconds(*, leaves_early: bool) -> float:
 
 
 def end_preempted(
-    session: StoreSession, step: int, trouble: StoreError | None, preemption: Preemption
+    session: StoreSession,
+    step: int,
+    trouble: StoreError | None,
+    preemption: Preemption,
+    saved: str = "everything is saved",
 ) -> None:
     """Ends this job in time for a preemption, even if the store is slow: another job continues."""
     lost = None
     if trouble is not None:
         lost = f"preempted at step {step}; its checkpoint is not committed: {trouble.message}"
-    log(lost or f"preempted at step {step}; everything is saved")
+    log(lost or f"preempted at step {step}; {saved}")
     why = "preempted" if preemption.notice is None else str(preemption.notice)
     session.heartbeat.change(message=lost or f"{why}; the next job resumes from here")
     session.heartbeat.end(Phase.STOPPING)
@@ -85,7 +89,7 @@ def end_preempted(
     if lost is None:  # otherwise the next job repeats these steps, and reports them
         upload_last_curves(session)
     if preemption.notice is None:  # otherwise the notification was sent when it came
-        session.notify_taken_away(lost or f"interrupted at step {step}; everything is saved")
+        session.notify_taken_away(lost or f"interrupted at step {step}; {saved}")
     session.notifications.close(BEFORE_EXIT_SECONDS)
     preemption.wait_for_end(session.log)
 
@@ -157,5 +161,6 @@ def result_of(training: Training, session: StoreSession, reason: StopReason) -> 
         ended_at=session.wall_clock.now(),
         initial_validation_value=None if before is None else before["loss"],
         missing_samples=0 if training.samples is None else training.samples.lost,
+        encoded=session.heartbeat.status.encoded,
         message=message,
     )

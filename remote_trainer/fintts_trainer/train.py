@@ -85,7 +85,7 @@ def end_while_encoding(
     if not isinstance(session, StoreSession):
         return None
     if early.reason == PREEMPTED:
-        end_preempted(session, 0, None, preemption)
+        end_preempted(session, 0, None, preemption, early.so_far)
         return None
     message = f"{early.so_far}; the next launch of the run goes on from there"
     return end_without_training(session, StopReason(early.reason), message)

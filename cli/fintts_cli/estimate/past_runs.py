@@ -56,20 +56,20 @@ class PastRun:
 
     @property
     def _codec_seconds(self) -> float:
-        """What an estimate counts for fetching the codec that it speaks with."""
+        """What an estimate counts for fetching the codec that it speaks or encodes with."""
         codec = self.record.codec
-        if codec is None or self.gpus is None or self.record.begins_with_encoding:
+        if codec is None or self.gpus is None:
             return 0.0
         return sum(file.size_bytes for file in codec.files) / FETCHED_BYTES_PER_SECOND
 
     @property
     def seconds_per_speech(self) -> float | None:
-        """Seconds of encoding for each second of speech; None if it encoded nothing, or if an
-        interruption hides how much."""
-        recordings, took = self.record.recordings, self.result.phase_seconds.get("encoding")
-        if recordings is None or not took or not recordings.seconds or self.result.claims != 1:
+        """Seconds of encoding for each second of speech that it encoded itself: earlier runs may
+        have encoded a part of its recordings. None if it encoded nothing."""
+        encoded = self.result.encoded
+        if encoded is None or not encoded.speech_seconds:
             return None
-        return took / recordings.seconds if self.record.begins_with_encoding else None
+        return encoded.seconds / encoded.speech_seconds
 
     def workload(self, text_per_frame: float) -> Workload:
         """Its data; the record does not hold the length of its texts."""

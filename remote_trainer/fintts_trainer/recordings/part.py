@@ -70,27 +70,25 @@ class PartEncoder:
             return True
         return False
 
-    def encode(self, number: int, utterances: Sequence[SpokenText]) -> Iterator[float | None]:
-        """Encodes a part; before each batch it yields None, and after it the seconds of speech that
-        are done.
+    def encode(self, number: int, utterances: Sequence[SpokenText]) -> Iterator[tuple[float, bool]]:
+        """Encodes a part, except what is on this disk; yields the seconds of speech of each batch,
+        and whether it is the last.
 
         Raises:
             CodecProblem: the codec cannot read an utterance, or the memory is too small.
             DataProblem, StoreError: the part is damaged, or cannot be fetched.
         """
         missing = [one for one in utterances if not self._has(one.speech)]
-        done = sum(one.seconds for one in utterances) - sum(one.seconds for one in missing)
         if not missing:
             return
         codec = self._opened()
         waves = self._waves(number, utterances, codec.shape.sample_rate)
-        for batch in batches(missing, codec.shape):
-            yield None
+        all_batches = list(batches(missing, codec.shape))
+        for batch in all_batches:
             codes = self._encoded(codec, batch, [waves[one.speech] for one in batch])
             for one, its in zip(batch, codes, strict=True):
                 write_file(self._path(one.speech), _content(its))
-            done += sum(one.seconds for one in batch)
-            yield done
+            yield sum(one.seconds for one in batch), batch is all_batches[-1]
 
     def upload(self, number: int, utterances: Sequence[SpokenText]) -> None:
         """Writes the codes of a complete part to the store.

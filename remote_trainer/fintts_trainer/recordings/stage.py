@@ -24,7 +24,7 @@ from fintts_store import layout
 from fintts_store.encoded import commit_encoded, find_encoded, stored_parts
 from fintts_store.errors import StoreError
 from fintts_store.retrying import insist
-from fintts_store.runs.records import DatasetRef, EncodedRecord, Phase
+from fintts_store.runs.records import DatasetRef, Encoded, EncodedRecord, Phase
 from fintts_trainer.processes.hang_limits import LEAST_SECONDS, UNMEASURED_SECONDS
 from fintts_trainer.reasons import PREEMPTED
 from fintts_trainer.recordings.part import PartEncoder
@@ -72,8 +72,7 @@ def encode_recordings(
     session.progress.begin("encoding recordings", UNMEASURED_SECONDS, "encoding")
     made: DatasetRef | Early | None = None
     if isinstance(session, StoreSession):
-        with session.clock.spend("encoding"):
-            made = _Stage(session, record.recordings, world.device, preemption).run()
+        made = _Stage(session, record.recordings, world.device, preemption).run()
     made = world.from_first(made)
     if not isinstance(made, DatasetRef):
         return session, made
@@ -91,7 +90,11 @@ class _Stage:
     ) -> None:
         self._session, self._recordings, self._device = session, recordings, device
         self._preemption = preemption
-        self._so_far = "no recording is encoded yet"
+        self._kept_seconds = 0.0
+        """of speech whose codes are in the store"""
+        self._before = session.heartbeat.status.encoded or Encoded(speech_seconds=0.0, seconds=0.0)
+        self._encoded_seconds = 0.0
+        """of speech, by this job"""
         # A run that never trained may have had another codec.
         digest = recordings.encoded.rstrip("/").rpartition("/")[2]
         self._folder = session.job.workspace / "recordings" / digest[:16]
@@ -104,19 +107,22 @@ class _Stage:
             session.log("another run has encoded the recordings meanwhile; its codes are used")
             return found.dataset
         session.change_status(phase=Phase.ENCODING)
-        codec = self._codec()
-        content = fetch_texts(session.job, recordings, self._folder, session.progress.sign)
-        texts = parse_texts(content.read_bytes(), recordings.texts.name)
-        reason = self._encode(texts, codec)
-        if reason is not None:
-            return Early(reason, self._so_far)
-        dataset = self._commit(texts, codec)
+        with session.clock.spend("setup"):  # as an estimate counts it
+            codec = self._codec()
+        session.progress.begin("encoding recordings", UNMEASURED_SECONDS, "encoding")
+        with session.clock.spend("encoding"):
+            content = fetch_texts(session.job, recordings, self._folder, session.progress.sign)
+            texts = parse_texts(content.read_bytes(), recordings.texts.name)
+            reason = self._encode(texts, codec)
+            if reason is not None:
+                return Early(reason, f"{self._of_all(self._kept_seconds)} are encoded and kept")
+            dataset = self._commit(texts, codec)
         shutil.rmtree(self._folder, ignore_errors=True)
         return dataset
 
     def _codec(self) -> CodecFile:
         session = self._session
-        session.progress.begin("fetching the codec", LEAST_SECONDS, "encoding")
+        session.progress.begin("fetching the codec", LEAST_SECONDS, "setup")
         if session.record.codec is None:  # it lies in the base model's weights
             fetch_base_model(session.job, session.record, session.progress.sign)
         return find_codec(fetch_codec(session.job, session.record, session.progress.sign))
@@ -124,22 +130,23 @@ class _Stage:
     def _encode(self, texts: Texts, codec: CodecFile) -> Reason | None:
         """Encodes the missing parts, one after the other; returns why it stops before the last."""
         session = self._session
-        session.progress.begin("encoding recordings", UNMEASURED_SECONDS, "encoding")
         stored = stored_parts(session.job.store, self._recordings.encoded)
         encoder = PartEncoder(session, self._recordings, self._folder, codec, self._device)
-        done = 0.0
         for number in range(len(self._recordings.parts)):
-            utterances = texts.of_part(number)
+            if (reason := self._reason()) is not None:
+                return reason
+            utterances, done = texts.of_part(number), self._kept_seconds
             if not encoder.restore(number, utterances, stored.get(number, ())):
-                for seconds in encoder.encode(number, utterances):
-                    if seconds is None:
-                        if (reason := self._reason()) is not None:
-                            return reason
-                        continue
-                    self._tell(done + seconds)
+                for seconds, is_last in encoder.encode(number, utterances):
+                    self._encoded_seconds += seconds
+                    done += seconds
+                    self._tell(done)
+                    # A complete part is kept: its upload takes a moment.
+                    if not is_last and (reason := self._reason()) is not None:
+                        return reason
                 encoder.upload(number, utterances)
-            done += sum(one.seconds for one in utterances)
-            self._tell(done)
+            self._kept_seconds += sum(one.seconds for one in utterances)
+            self._tell(self._kept_seconds)
         return None
 
     def _reason(self) -> Reason | None:
@@ -149,10 +156,17 @@ class _Stage:
         return asked or (PREEMPTED if self._preemption.is_requested else None)
 
     def _tell(self, done: float) -> None:
-        whole = self._recordings.seconds
         self._session.progress.sign()
-        self._so_far = f"{done / MINUTE:.1f} of {whole / MINUTE:.1f} min of speech are encoded"
-        self._session.change_status(message=self._so_far)
+        encoded = Encoded(
+            speech_seconds=self._before.speech_seconds + self._encoded_seconds,
+            seconds=self._session.clock.so_far()["encoding"],
+        )
+        told = f"{self._of_all(done)} are encoded"
+        self._session.change_status(message=told, encoded=encoded)
+
+    def _of_all(self, seconds: float) -> str:
+        whole = self._recordings.seconds
+        return f"{seconds / MINUTE:.1f} of {whole / MINUTE:.1f} min of speech"
 
     def _commit(self, texts: Texts, codec: CodecFile) -> DatasetRef:
         """Packs all codes with names and texts; records the pack in the store."""

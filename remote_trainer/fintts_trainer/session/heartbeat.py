@@ -45,6 +45,11 @@ class Heartbeat:
         self._fenced: Fenced | None = None
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
+    @property
+    def status(self) -> Status:
+        """As it will be written next."""
+        return self._status
+
     def start(self) -> None:
         """Writes the first status and starts the thread."""
         self._thread.start()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
 
 Part = Literal["setup", "encoding", "training", "validation", "checkpoint", "samples", "teardown"]
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -27,15 +27,19 @@ class PhaseClock:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.seconds: dict[str, float] = dict.fromkeys(PARTS, 0.0)
         self._clock = clock
+        self._earlier: dict[Part, float] = dict.fromkeys(PARTS, 0.0)
         self._open: tuple[Part, float] | None = None
         """the block that is running, and when it began"""
         self._ended: float | None = None
         """when the last block ended"""
 
-    def add(self, spent: dict[str, float]) -> None:
-        """Adds the seconds of the run's earlier jobs."""
+    def add(self, spent: Mapping[str, float]) -> None:
+        """Adds the seconds of the run's earlier jobs. Of several accounts of them, the highest
+        counts."""
         for part in PARTS:
-            self.seconds[part] += spent.get(part, 0.0)
+            more = max(spent.get(part, 0.0) - self._earlier[part], 0.0)
+            self._earlier[part] += more
+            self.seconds[part] += more
 
     @contextmanager
     def spend(self, part: Part, *, since_last: bool = False) -> Generator[Spent]:

@@ -200,7 +200,11 @@ def _store_session(session: Session, gpus: LocalGpus | None) -> StoreSession:
     claim = take_claim(job.store, job.run, holder=str(job.workspace), launch=job.launch)
     job.remember_claim(claim)
     clean_up_orphans(job.store, job.run, claim)
-    committed_before = _committed_before(job)
+    before = _status_before(job)
+    committed_before = None if before is None else before.last_committed_step
+    encoded = None if before is None else before.encoded
+    if encoded is not None:
+        session.clock.add({"encoding": encoded.seconds})
     status = Status(
         run=job.run,
         claim=claim,
@@ -211,6 +215,7 @@ def _store_session(session: Session, gpus: LocalGpus | None) -> StoreSession:
         updated_at=started_at,
         deadline_at=deadline_at,
         last_committed_step=committed_before,
+        encoded=encoded,
         launch=job.launch,
         gpus=None if gpus is None else gpus.describe(rental.gpus for rental in record.rentals),
     )
@@ -273,13 +278,12 @@ def _notifications(
     return notifications
 
 
-def _committed_before(job: Job) -> int | None:
-    """The step in the last heartbeat; None if that is damaged."""
+def _status_before(job: Job) -> Status | None:
+    """The last heartbeat of the run's earlier jobs; None if that is damaged."""
     try:
-        status = read_status(job.store, job.run)
+        return read_status(job.store, job.run)
     except InvalidRecord:
         return None
-    return None if status is None else status.last_committed_step
 
 
 def config_of(record: RunRecord) -> RunConfig:

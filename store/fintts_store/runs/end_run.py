@@ -80,6 +80,7 @@ def result_by_store(
         claims=highest_claim(store, run),
         started_at=status.started_at if status else record.created_at,
         ended_at=ended_at,
+        encoded=status.encoded if status else None,
         message=message,
     )
 

@@ -349,6 +349,15 @@ class Work(Record):
     """the share of time in which the GPU worked, sampled by NVML"""
 
 
+class Encoded(Record):
+    """What a run has encoded by itself, in all its jobs."""
+
+    speech_seconds: Seconds
+    """of recordings"""
+    seconds: Seconds
+    """that it took, without the time to fetch the codec"""
+
+
 class Status(OfRun):
     """status.json: the heartbeat."""
 
@@ -377,6 +386,8 @@ class Status(OfRun):
     message: Message | None = None
     said: Message | None = None
     """the newest line of the log"""
+    encoded: Encoded | None = None
+    """None if it has encoded nothing, and from earlier versions"""
     work: Work | None = None
     """None before the first step, and from earlier versions"""
     launch: Launch | None = None
@@ -404,6 +415,8 @@ class Result(OfRun):
     initial_validation_value: Value = None
     missing_samples: Count = 0
     """samples that could not be spoken, or did not reach the store"""
+    encoded: Encoded | None = None
+    """as in `Status`"""
     message: Message | None = None
 
 

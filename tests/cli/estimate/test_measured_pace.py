@@ -16,7 +16,14 @@ from fintts_cli.settings.model import Settings
 from fintts_inputs.base_model.families import read_shape
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.end_run import end_run
-from fintts_store.runs.records import BaseModelRef, DatasetRef, FileRef, PriceRef, RentalRef
+from fintts_store.runs.records import (
+    BaseModelRef,
+    DatasetRef,
+    Encoded,
+    FileRef,
+    PriceRef,
+    RentalRef,
+)
 from fintts_store.runs.runs import create_run, write_status
 from run_samples import DIGEST, START, record, result, status
 
@@ -77,6 +84,15 @@ def test_all_runs_count(store: DirectoryStore) -> None:
     pace = found(store)
     assert pace.source.startswith("3 runs, the newest ")
     assert pace.seconds_per_step == pytest.approx((0.2, 0.4, 0.8))
+
+
+def test_encoding_is_measured_by_the_speech_that_a_run_encoded_itself(
+    store: DirectoryStore,
+) -> None:
+    finished(store, "none", phase_seconds={"training": 1.0, "encoding": 0.3})
+    finished(store, "half", claims=2, encoded=Encoded(speech_seconds=600, seconds=30))
+    found = {each.record.run: each.seconds_per_speech for each in past_runs(store, MODEL)}
+    assert found == {"none": None, "half": 0.05}
 
 
 def test_other_work_is_scaled_and_doubted_more(store: DirectoryStore) -> None:

@@ -170,6 +170,26 @@ def test_killed_jobs_go_on_after_the_last_part(
     assert {name: path.stat().st_mtime_ns for name, path in now.items()} == seen
 
 
+def test_the_pace_is_of_what_the_run_encoded_itself(project: Path, tmp_path: Path) -> None:
+    one = started(project, tmp_path)
+    whole = trained(one).encoded
+    assert whole is not None
+    assert whole.speech_seconds == pytest.approx(recordings_of(one).seconds, rel=0.2)
+    other = begin_run(tmp_path / "project", "other")
+    record = read_run(other.store, other.name)
+    unmade = record.model_copy(update={"dataset": None, "recordings": recordings_of(one)})
+    key = layout.run_json_key(other.name)
+    (other.store.root / key).write_text(
+        unmade.model_copy(update={"codec": read_run(one.store, one.name).codec}).dump()
+    )
+    folder = one.store.root / recordings_of(one).encoded
+    for path in (*folder.glob("*.json"), *sorted(folder.glob("*.zip"))[-1:]):
+        path.unlink()
+    rest = trained(TinyRun(other.store, other.name, tmp_path / "second")).encoded
+    assert rest is not None
+    assert 0 < rest.speech_seconds < whole.speech_seconds / 2
+
+
 def test_a_preempted_job_leaves_with_its_exit_code(project: Path, tmp_path: Path) -> None:
     run = started(project, tmp_path)
     assert ended_at_a_part(run, 1, signal.SIGTERM) == PREEMPTED
@@ -178,6 +198,15 @@ def test_a_preempted_job_leaves_with_its_exit_code(project: Path, tmp_path: Path
     assert (status.phase, status.step) == (Phase.STOPPING, 0)
     assert len(stored_parts(run.store, recordings_of(run).encoded)) >= 1
     assert find_encoded(run.store, recordings_of(run)) is None
+    # What this job has spent is billed, so the run's result tells it, too.
+    first = status.encoded
+    assert first is not None
+    result = trained(run)
+    whole = result.encoded
+    assert whole is not None
+    assert whole.seconds > first.seconds > 0
+    assert whole.speech_seconds > first.speech_seconds > 0
+    assert result.phase_seconds["encoding"] >= whole.seconds
 
 
 def test_a_request_or_the_deadline_ends_it_with_a_sentence(project: Path, tmp_path: Path) -> None:
@@ -189,7 +218,7 @@ def test_a_request_or_the_deadline_ends_it_with_a_sentence(project: Path, tmp_pa
     assert result is not None
     assert result.stop_reason in (StopReason.REQUESTED, StopReason.DEADLINE)
     assert result.step == 0
-    assert "the next launch of the run goes on from there" in (result.message or "")
+    assert "min of speech are encoded and kept; the next launch" in (result.message or "")
     assert result.phase_seconds["encoding"] > 0
     withdraw_stop(run.store, run.name)
     withdraw_result(run.store, run.name)

@@ -177,6 +177,15 @@ def test_phases_add_up_over_jobs() -> None:
     }
 
 
+def test_of_two_accounts_of_earlier_jobs_the_higher_one_counts() -> None:
+    clock = PhaseClock()
+    clock.add({"encoding": 60.0})  # the last heartbeat
+    clock.add({"encoding": 40.0, "training": 5.0})  # the checkpoint, which is older
+    assert (clock.seconds["encoding"], clock.seconds["training"]) == (60.0, 5.0)
+    clock.add({"encoding": 70.0})
+    assert clock.seconds["encoding"] == 70.0
+
+
 def test_a_part_may_begin_where_the_one_before_it_ended() -> None:
     times = iter([0.0, 3.0, 10.0, 11.0, 13.0, 14.0])
     clock = PhaseClock(lambda: next(times))
