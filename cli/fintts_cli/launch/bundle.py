@@ -31,7 +31,7 @@ LAPTOP_ONLY = (
     "fintts_trainer/commands/encode.py",
     "fintts_trainer/commands/speak.py",
     "fintts_trainer/recordings/encode.py",
-    "fintts_trainer/synthesis/reference.py",
+    "fintts_trainer/synthesis/sound.py",
     "fintts_trainer/synthesis/speak.py",
 )
 """Parts of these packages that only a laptop needs: it reads and checks recordings, and `fintts

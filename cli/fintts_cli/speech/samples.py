@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fintts_cli.errors import UsageProblem
 from fintts_cli.speech.mel import NO_WAV
+from fintts_cli.speech.originals import originals_in
 from fintts_cli.speech.voices import BASE_ALONE, ORIGINAL, Source, originals_of
-from fintts_inputs.data.files import read_text
-from fintts_inputs.data.pairs import find_pairs, split
+from fintts_inputs.data.pairs import split
 from fintts_store.checkpoints.retention import best_of
 from fintts_store.disk.durable import write_file
 from fintts_store.disk.errors import explained
@@ -42,7 +42,7 @@ class SamplesRecord(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Sentence:
-    """A text to hear, and the codes of its recording, if there is one."""
+    """A text to hear, and its recording, if there is one."""
 
     text: str
     recording: Source | None
@@ -93,13 +93,13 @@ def held_out_sentences(data: Path, fraction: float, count: int) -> list[Sentence
     Raises:
         InputError: the folder cannot be opened, or nothing is held out.
     """
-    pairs = find_pairs(data)
-    names = list(pairs)
+    originals = originals_in(data)
+    names = list(originals)
     found: list[Sentence] = []
     for index in split(names, fraction).held_out:
-        files = pairs[names[index]]
-        if text := read_text(files.text).text:
-            found.append(Sentence(text, Source(ORIGINAL, ORIGINAL, recording=files.codes)))
+        one = originals[names[index]]
+        if text := one.read():
+            found.append(Sentence(text, Source(ORIGINAL, ORIGINAL, recording=one.path)))
         if len(found) == count:
             break
     return found

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING
 from fintts_cli.checkpoints.adapter_of_run import refuse_another, restore_adapter
 from fintts_cli.checkpoints.pull import Choice, find_checkpoints
 from fintts_cli.errors import UsageProblem
+from fintts_cli.speech.originals import originals_in
 from fintts_inputs.base_model.adapter import ADAPTER_CONFIG, base_digest_of, prompt_of_adapter
 from fintts_inputs.base_model.families import read_shape
 from fintts_inputs.base_model.files import CONFIG
 from fintts_inputs.base_model.open import open_base_model
-from fintts_inputs.data.files import read_text
-from fintts_inputs.data.pairs import find_pairs
 from fintts_inputs.errors import InputError
 from fintts_inputs.prompts import prompt_begun_with
 from fintts_inputs.speech.plan import Voice
@@ -172,25 +171,25 @@ def of_adapter(folder: Path, base: Path, terminal: Terminal) -> Source:
 
 
 def original_of(text: str, data: Path | None) -> Source | None:
-    """The codes of a recording of exactly this text among the data, if there is one."""
+    """A recording of exactly this text among the data, if there is one."""
     return originals_of([text], data).get(text)
 
 
 def originals_of(texts: Iterable[str], data: Path | None) -> dict[str, Source]:
-    """Text → the codes of its first recording among the data, for the texts that have one."""
+    """Text → its first recording among the data, for the texts that have one."""
     if data is None:
         return {}
     try:
-        pairs = find_pairs(data)
+        originals = originals_in(data)
     except InputError:
         return {}
     missing, found = set(texts), dict[str, Source]()
-    for files in pairs.values():
+    for one in originals.values():
         if not missing:
             break
-        if (text := read_text(files.text).text) in missing:
+        if (text := one.read()) in missing:
             missing.remove(text)
-            found[text] = Source(ORIGINAL, ORIGINAL, recording=files.codes)
+            found[text] = Source(ORIGINAL, ORIGINAL, recording=one.path)
     return found
 
 

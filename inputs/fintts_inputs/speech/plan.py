@@ -30,7 +30,8 @@ class Voice(_Part):
         adapter: folder of the adapter; None speaks with the base model alone.
         prompt: name of the prompt that it was trained with; None is the one that the base model is
             served with.
-        recording: codes of a recording of the text, which are decoded instead of generated.
+        recording: of the text, as codes or as sound, which is decoded instead of generated: so it
+            is heard as the codec renders it, as everything else.
         to: the WAV file to write; none of that name exists.
     """
 

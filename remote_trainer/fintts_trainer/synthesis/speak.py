@@ -16,6 +16,7 @@ import torch
 from fintts_inputs.base_model.families import read_config
 from fintts_inputs.codec.find import find_codec_for
 from fintts_inputs.data.codes import parse_codes
+from fintts_inputs.data.listing import CODES
 from fintts_inputs.errors import SpeechProblem
 from fintts_inputs.prompts import prompt_begun_with
 from fintts_inputs.speech.plan import Frames, SpeechAnswer, SpeechDone, SpeechPlan, Spoken
@@ -77,7 +78,7 @@ class _Speaker:
         self._plan, self._tell = plan, tell
         self._config: BaseModelConfig = read_config(plan.base)
         self._codec = open_codec(find_codec_for(self._config.shape, plan.codec), device)
-        references = () if plan.reference is None else (_encoded(plan.reference, self._codec),)
+        references = () if plan.reference is None else (_reference(plan.reference, self._codec),)
         shape = self._codec.shape
         self._request = SpeechRequest(
             text="",
@@ -125,7 +126,8 @@ class _Speaker:
 
     def _speech_of(self, voice: Voice) -> Speech:
         if voice.recording is not None:
-            return Speech(_recorded(voice.recording), ended=True, disallowed=0)
+            codes = _recorded(voice.recording, self._codec)
+            return Speech(codes, ended=True, disallowed=0)
         base = self._base(voice.prompt)
         most = self._request.most_frames
 
@@ -137,14 +139,20 @@ class _Speaker:
             return base.synthesise(model, replace(self._request, text=voice.text), tell)
 
 
-def _encoded(recording: ReferenceRecording, codec: Codec) -> Reference:
-    # Only a reference needs the packages that read sound.
-    from fintts_trainer.synthesis.reference import encoded
-
-    return encoded(recording, codec)
+def _reference(recording: ReferenceRecording, codec: Codec) -> Reference:
+    return Reference(recording.text, _encoded("reference", recording.path, codec))
 
 
-def _recorded(path: Path) -> Codes:
+def _encoded(what: str, path: Path, codec: Codec) -> Codes:
+    # Only sound needs the packages that read it.
+    from fintts_trainer.synthesis.sound import encoded
+
+    return encoded(what, path, codec)
+
+
+def _recorded(path: Path, codec: Codec) -> Codes:
+    if path.suffix.lower() != CODES:
+        return _encoded("recording", path, codec)
     try:
         codes, fault = parse_codes(path.read_bytes())
     except OSError as error:

@@ -14,6 +14,8 @@ from safetensors.torch import load_file
 from fintts_inputs.base_model.families import read_config
 from fintts_inputs.codec.find import find_codec
 from fintts_inputs.errors import CodecProblem, SpeechProblem
+from fintts_inputs.recordings.survey import limits_of, measured
+from fintts_inputs.recordings.utterance import prepared
 from fintts_inputs.speech.plan import Frames, ReferenceRecording, SpeechPlan, Spoken, Voice
 from fintts_inputs.speech.sampling import SamplingOptions
 from fintts_store.errors import StoreError
@@ -97,6 +99,21 @@ def test_a_recording_among_the_voices_is_decoded(tmp_path: Path) -> None:
     spoken(plan(tmp_path, voice))
     wanted = codes["decoded"][0].numpy()
     np.testing.assert_allclose(samples(voice.to) / 32767, wanted, atol=2e-4)
+
+
+def test_sound_among_the_voices_is_heard_as_the_codec_renders_it(tmp_path: Path) -> None:
+    path = write_recording(tmp_path, "me.wav", speech(1, 0.8), text=None)
+    voice = Voice(name="original", text="", recording=path, to=tmp_path / "o.wav")
+    [told] = spoken(plan(tmp_path, voice))
+    codec = open_codec(find_codec(CODEC), torch.device("cpu"))
+    found = measured("me", "me.wav", path, None, limits_of(codec.shape, None))
+    wave_form = prepared(path, found.digest, found.begin, found.end, found.gain, RATE)
+    wanted = codec.decode(codec.encode([wave_form])[0])
+    np.testing.assert_allclose(samples(voice.to) / 32767, wanted, atol=2e-4)
+    assert (told.ended, told.disallowed) == (True, 0)
+    path.write_bytes(b"RIFF")
+    with pytest.raises(SpeechProblem, match=r"the recording .*me\.wav"):
+        spoken(plan(tmp_path, voice.model_copy(update={"to": tmp_path / "p.wav"})))
 
 
 def test_a_reference_is_heard(tmp_path: Path) -> None:

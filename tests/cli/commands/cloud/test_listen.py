@@ -38,6 +38,7 @@ from fintts_store.runs.records import MetricRow
 from fintts_store.runs.runs import create_run
 from fintts_store.runs.samples import BASE, ORIGINAL, Sample, SampleSet
 from fintts_trainer.synthesis.wav import wav_of
+from recordings import speech, write_recording
 from run_samples import manifest, record, result
 from speaking_project import TEXT, write_speaking_project
 
@@ -118,6 +119,23 @@ def test_held_out_sentences_are_those_that_no_step_is_trained_on(made: Path) -> 
     assert len(names) <= 3
     assert every(is_held_out(name, 0.5) for name in names)
     assert [one.text for one in found] == [f"{TEXT} {name}" for name in names]
+
+
+def test_recordings_are_their_own_originals(tmp_path: Path) -> None:
+    for number in range(8):
+        write_recording(
+            tmp_path, f"b/{number}.wav", speech(number, 0.3), text=f" ha\u0308n {number}\r\n"
+        )
+    write_recording(tmp_path, "a.flac", speech(9, 0.3), text=None)
+    found = held_out_sentences(tmp_path, 0.5, 3)
+    files = [one.recording.recording for one in found if one.recording]
+    names = [f"b/{path.stem}" for path in files if path]
+    assert names == [f"b/{n}" for n in range(8) if is_held_out(f"b/{n}", 0.5)][:3] != []
+    assert [one.text for one in found] == [f"hän {name[2:]}" for name in names]
+    [sentence, other] = given_sentences(["hän 5", "toinen"], tmp_path)
+    assert sentence.recording is not None
+    assert sentence.recording.recording == tmp_path / "b" / "5.wav"
+    assert other.recording is None
 
 
 def checkpoints() -> list[Manifest]:

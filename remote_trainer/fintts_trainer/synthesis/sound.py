@@ -1,4 +1,4 @@
-"""Encodes the recording of a reference voice."""
+"""Encodes a recording to hear, or of a reference voice."""
 
 from __future__ import annotations
 
@@ -8,27 +8,30 @@ from fintts_inputs.errors import SpeechProblem
 from fintts_inputs.recordings.sound import Unreadable
 from fintts_inputs.recordings.survey import limits_of, measured
 from fintts_inputs.recordings.utterance import prepared
-from fintts_trainer.synthesis.request import Reference
 
 if TYPE_CHECKING:
-    from fintts_inputs.speech.plan import ReferenceRecording
-    from fintts_trainer.codecs.base import Codec
+    from pathlib import Path
+
+    from fintts_trainer.codecs.base import Codec, Codes
 
 
-def encoded(recording: ReferenceRecording, codec: Codec) -> Reference:
+def encoded(what: str, path: Path, codec: Codec) -> Codes:
     """A recording as codes, cut and raised as `fintts data encode` does it.
+
+    Args:
+        what: names it in errors: `reference`.
 
     Raises:
         SpeechProblem: it cannot be read, or is too long or too short.
     """
-    path, shape = recording.path, codec.shape
+    shape = codec.shape
     try:
-        found = measured("reference", path.name, path, None, limits_of(shape, None))
+        found = measured(what, path.name, path, None, limits_of(shape, None))
         samples = prepared(
             path, found.digest, found.begin, found.end, found.gain, shape.sample_rate
         )
     except Unreadable as error:
         raise SpeechProblem(
-            f"the reference {path} {error}", "give a WAV or FLAC file of a few seconds of speech"
+            f"the {what} {path} {error}", "give a WAV or FLAC file of a few seconds of speech"
         ) from None
-    return Reference(recording.text, codec.encode([samples])[0])
+    return codec.encode([samples])[0]
