@@ -36,6 +36,7 @@ from fintts_cli.settings.model import Settings
 SHAPES = {
     "name": "should be 1 to 40 of the characters a to z, 0 to 9 and -",
     "instance_role_arn": "should be the ARN of a role",
+    "eval.language": "should be a language code of two or three letters",
 }
 """Key with a pattern → the pattern in words"""
 KEY_HINTS = {
@@ -44,6 +45,7 @@ KEY_HINTS = {
     "infra": "give local, or CLOUD[/REGION[/ZONE]] such as aws/us-east-1, or leave it out to "
     "let SkyPilot choose",
     "instance_role_arn": "write it as arn:aws:iam::ACCOUNT:role/NAME",
+    "eval.language": "give one such as fi or en",
 }
 """Key → what to write"""
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -344,3 +346,29 @@ def test_compile_takes_a_word_beside_true_and_false(
     with pytest.raises(ConfigError, match=sentence) as caught:
         read_settings({}, folder=own_folder)
     assert caught.value.hint == "write true, false or auto"
+
+
+def patterned(schema: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """The keys below this part of a schema whose text has to match a pattern."""
+    for name, found in schema.get("properties", {}).items():
+        choices = [found, *found.get("anyOf", ())]
+        if any("pattern" in choice for choice in choices):
+            yield prefix + name
+        for choice in choices:
+            yield from patterned(SCHEMA["$defs"].get(choice.get("$ref", "")[8:], {}), f"{name}.")
+
+
+SCHEMA = Settings.model_json_schema()
+
+
+@pytest.mark.parametrize("key", list(patterned(SCHEMA)))
+def test_a_text_of_another_shape_gets_a_sentence(own_folder: Path, key: str) -> None:
+    section, _, name = key.rpartition(".")
+    error = refused(own_folder, f"{section}: {{{name}: '?'}}\n" if section else f"{name}: '?'\n")
+    assert error.message.startswith(f"{key} should be ")
+    assert "pattern" not in error.message
+    assert error.hint != "`fintts init` writes a file that explains every key"
+
+
+def test_the_search_finds_texts_of_a_shape() -> None:
+    assert {"name", "eval.language"} <= set(patterned(SCHEMA))
