@@ -87,7 +87,7 @@ def end_while_encoding(
     if early.reason == PREEMPTED:
         end_preempted(session, 0, None, preemption, early.so_far)
         return None
-    message = f"{early.so_far}; the next launch of the run goes on from there"
+    message = f"{early.so_far}; launch the run again, and it goes on from there"
     return end_without_training(session, StopReason(early.reason), message)
 
 

@@ -115,7 +115,7 @@ class _Stage:
             texts = parse_texts(content.read_bytes(), recordings.texts.name)
             reason = self._encode(texts, codec)
             if reason is not None:
-                return Early(reason, f"{self._of_all(self._kept_seconds)} are encoded and kept")
+                return Early(reason, self._so_far)
             dataset = self._commit(texts, codec)
         shutil.rmtree(self._folder, ignore_errors=True)
         return dataset
@@ -163,6 +163,12 @@ class _Stage:
         )
         told = f"{self._of_all(done)} are encoded"
         self._session.change_status(message=told, encoded=encoded)
+
+    @property
+    def _so_far(self) -> str:
+        if not self._kept_seconds:
+            return "no part of the recordings is encoded yet"
+        return f"{self._of_all(self._kept_seconds)} are encoded and kept"
 
     def _of_all(self, seconds: float) -> str:
         whole = self._recordings.seconds

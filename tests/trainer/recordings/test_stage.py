@@ -32,6 +32,7 @@ from fintts_store.runs.runs import (
     withdraw_result,
     withdraw_stop,
 )
+from fintts_trainer.recordings import part
 from fintts_trainer.recordings.encode import encode_plan
 from fintts_trainer.session.exit_codes import PREEMPTED
 from fintts_trainer.session.preemption import Preemption
@@ -129,8 +130,8 @@ def test_a_corrected_text_costs_no_encoding(project: Path, tmp_path: Path) -> No
     before = stored_parts(run.store, recordings_of(run).encoded)
     shutil.rmtree(run.store.root / "recordings")
     begin_run(mine, "three")  # uploads again what the texts need
-    for part in (run.store.root / recordings_of(run).prefix).glob("*.zip"):
-        part.unlink()
+    for sent in (run.store.root / recordings_of(run).prefix).glob("*.zip"):
+        sent.unlink()
     trained(run)
     pack = read_pack(run.store.root / committed(run).dataset.key)
     assert pack.text(pack.names.index("a000")) == "aivan toinen teksti"
@@ -218,11 +219,46 @@ def test_a_request_or_the_deadline_ends_it_with_a_sentence(project: Path, tmp_pa
     assert result is not None
     assert result.stop_reason in (StopReason.REQUESTED, StopReason.DEADLINE)
     assert result.step == 0
-    assert "min of speech are encoded and kept; the next launch" in (result.message or "")
+    assert (result.message or "").endswith("; launch the run again, and it goes on from there")
     assert result.phase_seconds["encoding"] > 0
     withdraw_stop(run.store, run.name)
     withdraw_result(run.store, run.name)
     assert trained(run).stop_reason == StopReason.MAX_STEPS
+
+
+class OnThirdLook(Preemption):
+    """Comes when the trainer looks for it the third time."""
+
+    looks = 0
+
+    @property
+    def is_requested(self) -> bool:
+        self.looks += 1
+        return self.looks >= 3
+
+
+@pytest.mark.parametrize(
+    ("part_seconds", "said"),
+    [
+        (600.0, "no part of the recordings is encoded yet"),
+        (0.1, "0.0 of 0.2 min of speech are encoded and kept"),
+    ],
+)
+def test_only_complete_parts_are_said_to_be_kept(
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    part_seconds: float,
+    said: str,
+) -> None:
+    monkeypatch.setattr(parts, "PART_SECONDS", part_seconds)
+    monkeypatch.setattr(part, "batches", lambda missing, _shape: [[one] for one in missing])
+    run = started(project, tmp_path)
+    assert train(run.job(), OnThirdLook()) is None
+    assert f"preempted at step 0; {said}\n" in capfd.readouterr().err
+    kept = stored_parts(run.store, recordings_of(run).encoded)
+    assert len(kept) == (2 if part_seconds < 1 else 0)
 
 
 def test_what_is_damaged_or_foreign_in_the_store_is_encoded_again(
@@ -258,7 +294,7 @@ def test_a_store_that_takes_no_data_set_ends_the_run_and_keeps_the_codes(
     kept = stored_parts(run.store, recordings_of(run).encoded)
     assert len(kept) == len(recordings_of(run).parts)
     shutil.rmtree(commit)
-    for part in (run.store.root / recordings_of(run).prefix).glob("*.zip"):
-        part.unlink()
+    for sent in (run.store.root / recordings_of(run).prefix).glob("*.zip"):
+        sent.unlink()
     assert train(run.job("new"), Preemption()) is not None
     assert committed(run).dataset.sha256 == encoded_here

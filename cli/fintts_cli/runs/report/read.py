@@ -87,11 +87,10 @@ def read_report(
 def _missing_samples(record: RunRecord, result: Result | None) -> Iterator[str]:
     if result is None:
         return
+    is_on = section_of(record, "samples", SamplesConfig).is_on
     if result.missing_samples:
         yield f"samples are missing, {result.missing_samples:,} of them: the log says why"
-    elif section_of(record, "samples", SamplesConfig).is_on and not result.phase_seconds.get(
-        SAMPLES
-    ):
+    elif is_on and result.step and not result.phase_seconds.get(SAMPLES):
         yield "the run has spoken no samples: the log says why"
 
 

@@ -59,20 +59,21 @@ def test_a_run_that_has_ended_is_not_waited_for(store: DirectoryStore, own_folde
 
 
 @pytest.mark.parametrize(
-    ("missing", "seconds", "words"),
+    ("step", "missing", "seconds", "words"),
     [
-        (0, 0.0, "the run has spoken no samples: the log says why"),
-        (3, 9.0, "samples are missing, 3 of them: the log says why"),
-        (0, 9.0, ""),
+        (1400, 0, 0.0, "the run has spoken no samples: the log says why"),
+        (1400, 3, 9.0, "samples are missing, 3 of them: the log says why"),
+        (1400, 0, 9.0, ""),
+        (0, 0, 0.0, ""),  # it ended while it encoded its recordings
     ],
 )
 def test_a_run_that_has_not_spoken_everything_is_no_secret(
-    store: DirectoryStore, missing: int, seconds: float, words: str
+    store: DirectoryStore, step: int, missing: int, seconds: float, words: str
 ) -> None:
     config = {**CONFIG, "samples": {"held_out": 1}}
     create_run(store, record(run="spoken", config=config, estimate=ESTIMATE))
     phases = {**result().phase_seconds, "samples": seconds}
-    ended = result(run="spoken", missing_samples=missing, phase_seconds=phases)
+    ended = result(run="spoken", step=step, missing_samples=missing, phase_seconds=phases)
     store.put(result_key("spoken"), ended.dump().encode())
     shown = run("cloud", "report", "spoken", "--store", store.url, "--html", "page.html")
     assert shown.exit_code == 0, shown.stderr
