@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from cli_project import Shell, wait_for_line
+from cli_project import Shell
 from recorded_project import write_recorded_project
 
 pytestmark = pytest.mark.end_to_end
@@ -22,12 +22,11 @@ def test_from_recordings_to_a_second_run(tmp_path: Path) -> None:
     assert bill["encoding_seconds"] > 0
     assert not (shell.project / "store" / "recordings").exists()
 
-    with shell.start("cloud", "launch", "--name", "one", "--yes") as launch:
-        said = wait_for_line(launch, " · encoding · step 0/4")
-        launch.communicate()
-    assert re.search(r"encodes \d\.\d s of speech first: about", said)
-    assert re.search(r"uploading recordings, \d\.\d s of speech: 1 part of 1", said)
-    assert launch.returncode == 0
+    first = shell("cloud", "launch", "--name", "one", "--yes")
+    assert first.returncode == 0, first.stderr
+    assert re.search(r"encodes \d\.\d s of speech first: about", first.stderr)
+    assert re.search(r"uploading recordings, \d\.\d s of speech: 1 part of 1", first.stderr)
+    assert "12 recordings are encoded" in shell("cloud", "logs", "one").stdout
     report = shell.document("cloud", "report", "one")
     assert report["phase_seconds"]["encoding"] > 0
     phase = report["phases"]["encoding"]

@@ -9,6 +9,7 @@ import pytest
 from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.status.merge import view_run
 from fintts_cli.views.status.runs import COLUMNS, render_live_line, render_runs
+from fintts_store.runs.records import Phase
 from run_samples import MINUTE, START, record, result, status
 
 pytestmark = pytest.mark.usefixtures("far_away")
@@ -62,3 +63,11 @@ def test_the_live_line_says_what_the_contract_names() -> None:
         "kalevala-1 · training · step 1000/3000 · loss 4.2500 · best 4.4000 @ 900 · "
         "ETA 15 min 00 s · $0.20 so far · $0.31 to go · deadline 10:00 UTC"
     )
+
+
+def test_the_live_line_names_the_stage_before_training() -> None:
+    live = InstanceView("pid 8", is_live=True, created_at=START)
+    now = START + MINUTE
+    encoding = status(phase=Phase.ENCODING, step=0, updated_at=now)
+    line = render_live_line(view_run(record(), encoding, None, live, now), now)
+    assert " · encoding · step 0/3000 · " in line
