@@ -112,7 +112,9 @@ def _report_usage(error: typer.BadParameter, *, as_json: bool) -> None:
         Terminal().tell(error.format_message())
         return
     hint = f"see `{error.ctx.command_path} --help`" if error.ctx else ""
-    _report(error.format_message(), hint, error.exit_code, as_json=as_json)
+    # pydantic, which reads choices for Typer, names its kind of error
+    message = error.format_message().replace("Value error, ", "", 1)
+    _report(message, hint, error.exit_code, as_json=as_json)
 
 
 def _report_os_error(error: OSError, *, as_json: bool) -> None:

@@ -40,10 +40,16 @@ The others are the adapter's shape and scale, whatever decides which samples a s
 held out, and what makes losses incomparable (precision, the monitored value). Where early stopping
 watches the samples, --force changes nothing in SPOKEN either."""
 
-SPOKEN = frozenset({"samples.texts", "samples.held_out", "samples.max_seconds", "samples.seed"}) | {
-    "samples.every",
-    "eval.language",
-}
+SPOKEN = frozenset(
+    {
+        "samples.texts",
+        "samples.held_out",
+        "samples.every",
+        "samples.max_seconds",
+        "samples.seed",
+        "eval.language",
+    }
+)
 """The fields on which measurements of the samples depend."""
 
 

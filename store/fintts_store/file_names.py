@@ -31,7 +31,8 @@ EVAL_MODEL = frozenset(
     }
 )
 """of a model that measures samples, in addition to the weights of a speech recogniser"""
-RECORDINGS_PART = re.compile(r"\d{5}-[0-9a-f]{64}\.zip")
+RECORDINGS_PART = re.compile(r"(\d{5})-([0-9a-f]{64})\.zip")
+"""number and SHA-256 of a part of recordings, or of its codes"""
 LONGEST_NAME = 128
 """characters; file systems hold 255 bytes"""
 _WEIGHTS = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*\.safetensors(\.index\.json)?")

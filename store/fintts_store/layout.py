@@ -49,6 +49,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from fintts_store.errors import InvalidKey, InvalidRunName
+from fintts_store.file_names import RECORDINGS_PART
 
 DATASETS, BASE_MODELS, ADAPTERS = "datasets/", "base_models/", "adapters/"
 CODECS, EVAL_MODELS = "codecs/", "eval_models/"
@@ -64,7 +65,6 @@ _REVISION = re.compile(r"(\d{6})\.json")
 _ASKED = re.compile(r"(\d{6})/asked\.json")
 _SEEN = re.compile(r"(\d{6})/(up|gone)-(\d{8}T\d{6}\.\d{6}Z)-[0-9a-f]{8}\.json")
 _MOMENT = "%Y%m%dT%H%M%S.%fZ"
-_PART = re.compile(r"(\d{5})-([0-9a-f]{64})\.zip")
 _COMMIT = re.compile(r"(\d{6})-(\d{9})-([0-9a-f]{8})\.json")
 
 
@@ -125,7 +125,7 @@ def part_name(number: int, sha256: str) -> str:
 
 def part_of(name: str) -> tuple[int, str] | None:
     """The number and the SHA-256 of a part; None for a foreign file."""
-    match = _PART.fullmatch(name)
+    match = RECORDINGS_PART.fullmatch(name)
     return None if match is None else (int(match[1]), match[2])
 
 

@@ -299,3 +299,11 @@ def test_help_and_estimate_import_neither_torch_nor_sky_nor_numpy() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert result.stdout == "[]\n"
+
+
+def test_a_choice_that_does_not_exist_gets_a_plain_sentence() -> None:
+    refused = invoke(["export", "mine", "--format", "xx"])
+    assert refused.exit_code == 2
+    assert "error: Invalid value for '--format': 'xx' is not one of 'peft', 'fish'." in (
+        refused.stderr
+    )

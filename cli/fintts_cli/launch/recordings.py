@@ -15,7 +15,6 @@ from fintts_cli.views.units import counted, duration
 from fintts_inputs.codec.find import find_codec_for
 from fintts_inputs.errors import DataProblem
 from fintts_inputs.file_refs import digest_of
-from fintts_inputs.folder import nfc
 from fintts_inputs.recordings.files import list_recordings
 from fintts_inputs.recordings.parts import (
     Speech,
@@ -28,6 +27,7 @@ from fintts_inputs.recordings.parts import (
 from fintts_inputs.recordings.receipts import RECIPE
 from fintts_inputs.recordings.sound import Unreadable, read_sound
 from fintts_inputs.recordings.survey import Survey, limits_of, survey
+from fintts_inputs.recordings.transcripts import as_in_a_file
 from fintts_store import layout
 from fintts_store.disk.digest import sha256_of
 from fintts_store.disk.errors import explained
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from fintts_store.runs.records import CodecRef
     from fintts_store.store import Store
 
+AGAIN = "run the command again once nothing writes to the folder"
 TOLD = 10
 """how often an upload says how far it is"""
 
@@ -128,11 +129,6 @@ def speech_of(one: Utterance) -> str:
     return hashlib.sha256(repr((one.digest, one.begin, one.end)).encode()).hexdigest()
 
 
-def as_in_a_file(text: str) -> str:
-    """A text as `fintts data encode` writes and a run reads it."""
-    return nfc(text.replace("\r\n", "\n").replace("\r", "\n")).strip()
-
-
 def check_recordings(
     folder: Path, base: BaseModelFolder, on_read: Callable[[int, int], None]
 ) -> CheckedRecordings:
@@ -199,6 +195,3 @@ def _sound_of(
         if sound.digest != one.digest:
             raise DataProblem(f"{one.file} has changed since it was checked", AGAIN)
         yield name, Speech(sound.samples[one.begin : one.end], sound.rate)
-
-
-AGAIN = "run the command again once nothing writes to the folder"

@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from fintts_cli.sound_packages import require_readers
 from fintts_inputs.data.files import read_text
 from fintts_inputs.data.pairs import find_pairs
-from fintts_inputs.folder import nfc
 from fintts_inputs.recordings.files import only_recordings_in
-from fintts_inputs.recordings.transcripts import read_transcripts
+from fintts_inputs.recordings.transcripts import as_in_a_file, read_transcripts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +40,7 @@ def originals_in(data: Path) -> dict[str, Original]:
     require_readers()
     texts = read_transcripts(found).by_name
     return {
-        name: Original(path, partial(str, nfc(texts[name].text).strip()))
+        name: Original(path, partial(as_in_a_file, texts[name].text))
         for name, path in found.audio.items()
         if name in texts
     }

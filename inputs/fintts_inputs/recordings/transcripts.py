@@ -199,3 +199,8 @@ def _row(content: Mapping[Any, object]) -> _Row | str:
 def _first(content: Mapping[Any, object], keys: tuple[str, ...]) -> str:
     found = (content.get(key) for key in keys)
     return next((str(one) for one in found if isinstance(one, str | int) and str(one)), "")
+
+
+def as_in_a_file(text: str) -> str:
+    """A text as `fintts data encode` writes and a run reads it."""
+    return nfc(text.replace("\r\n", "\n").replace("\r", "\n")).strip()

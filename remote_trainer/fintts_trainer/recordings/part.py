@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from fintts_inputs.errors import CodecProblem, DataProblem
-from fintts_inputs.recordings.parts import fault_of_codes, read_codes, read_part, write_codes
+from fintts_inputs.recordings.parts import CODES, fault_of_codes, read_codes, read_part, write_codes
 from fintts_inputs.recordings.sound import amplified
 from fintts_store import layout
 from fintts_store.disk.digest import sha256_of
@@ -161,7 +161,12 @@ class PartEncoder:
             ) from None
 
     def _path(self, speech: str) -> Path:
-        return self._folder / f"{speech}.npy"
+        return codes_path(self._folder, speech)
+
+
+def codes_path(folder: Path, speech: str) -> Path:
+    """The codes of one utterance on this disk."""
+    return folder / f"{speech}{CODES}"
 
 
 def _content(codes: Codes) -> bytes:

@@ -27,7 +27,7 @@ from fintts_store.retrying import insist
 from fintts_store.runs.records import DatasetRef, Encoded, EncodedRecord, Phase
 from fintts_trainer.processes.hang_limits import LEAST_SECONDS, UNMEASURED_SECONDS
 from fintts_trainer.reasons import PREEMPTED
-from fintts_trainer.recordings.part import PartEncoder
+from fintts_trainer.recordings.part import PartEncoder, codes_path
 from fintts_trainer.session.job import fetch_base_model, fetch_codec, fetch_texts
 from fintts_trainer.session.preemption import GRACE_SECONDS
 from fintts_trainer.session.session import StoreSession
@@ -178,10 +178,10 @@ class _Stage:
         """Packs all codes with names and texts; records the pack in the store."""
         session, recordings = self._session, self._recordings
         packables = [
-            Packable(one.name, one.text, codes.shape[1], partial(read_codes, path))
+            Packable(one.name, one.text, codes.shape[1], partial(codes_at, path))
             for one in texts.utterances
             for path in [codes_path(self._folder, one.speech)]
-            for codes in [read_codes(path)]
+            for codes in [codes_at(path)]
         ]
         packed = pack_utterances(packables, codec.shape.codebooks, session.job.workspace)
         dataset = DatasetRef(
@@ -214,12 +214,7 @@ class _Stage:
         return counting.dataset
 
 
-def codes_path(folder: Path, speech: str) -> Path:
-    """The codes of one utterance on this disk."""
-    return folder / f"{speech}.npy"
-
-
-def read_codes(path: Path) -> npt.NDArray[np.int32]:
+def codes_at(path: Path) -> npt.NDArray[np.int32]:
     """int32 [codebooks, frames].
 
     Raises:

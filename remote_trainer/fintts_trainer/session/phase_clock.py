@@ -34,8 +34,8 @@ class PhaseClock:
         """when the last block ended"""
 
     def add(self, spent: Mapping[str, float]) -> None:
-        """Adds the seconds of the run's earlier jobs. Of several accounts of them, the highest
-        counts."""
+        """Adds the seconds of the run's earlier jobs. If it is called again with other figures for
+        them, the higher figure counts."""
         for part in PARTS:
             more = max(spent.get(part, 0.0) - self._earlier[part], 0.0)
             self._earlier[part] += more

@@ -59,7 +59,7 @@ class Input:
     def fault(self, place: str, sentence: str, hint: str) -> Fault:
         """The fault of the whole input, or of its file at `place`, and which runs it blocks."""
         run = self.runs[0] if len(self.runs) == 1 else None
-        whom = f"{_in_words(self.runs)} cannot train on; {hint}"
+        whom = f"{_in_words(self.runs)} cannot continue; {hint}"
         return Fault(Kind.INPUT, place, f"{sentence}: {whom}", run)
 
 

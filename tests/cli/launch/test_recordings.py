@@ -12,12 +12,13 @@ import pytest
 
 from fintts_cli import sound_packages
 from fintts_cli.errors import UsageProblem
-from fintts_cli.launch.recordings import CheckedRecordings, as_in_a_file
+from fintts_cli.launch.recordings import CheckedRecordings
 from fintts_cli.launch.resume import refuse_other_inputs
 from fintts_cli.launch.upload import CheckedInputs, check_inputs, upload_inputs
 from fintts_inputs.config import RunConfig
 from fintts_inputs.errors import CodecProblem, DataProblem, InputError
 from fintts_inputs.recordings import parts
+from fintts_inputs.recordings.transcripts import as_in_a_file
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.encoded import commit_encoded, find_encoded, stored_parts
 from fintts_store.errors import StoreDenied

@@ -129,7 +129,7 @@ def test_what_is_missing_or_cut_short_keeps_the_run_from_training(store: MemoryS
     for name in ADAPTER:
         store.delete(adapter + name)
     found = survey_store(store)
-    keeps = f"run one cannot train on; {MEND}"
+    keeps = f"run one cannot continue; {MEND}"
     assert told(found.faults) == [
         (adapter, f"it is missing: {keeps}"),
         (model + "config.json", f"it is missing: {keeps}"),
@@ -328,7 +328,7 @@ def test_another_content_of_equal_size_is_seen_by_reading_alone() -> None:
     (fault,) = read_inputs(store, found.inputs)
     assert (fault.kind, fault.place, fault.run) == (Kind.INPUT, key, None)
     assert fault.sentence == (
-        f"it differs from run.json: runs one and two cannot train on; delete it; then {MEND}"
+        f"it differs from run.json: runs one and two cannot continue; delete it; then {MEND}"
     )
     assert store.streams[key] == byte_check.ATTEMPTS, "it may have been wrong on the way alone"
 
@@ -339,7 +339,7 @@ def test_what_vanishes_while_it_is_read_is_missing() -> None:
     found = survey_store(store)
     store.delete(one.packed.key)
     (fault,) = read_inputs(store, found.inputs)
-    assert told([fault]) == [(one.packed.key, f"it is missing: run one cannot train on; {MEND}")]
+    assert told([fault]) == [(one.packed.key, f"it is missing: run one cannot continue; {MEND}")]
 
 
 def test_a_connection_that_breaks_once_is_no_fault() -> None:

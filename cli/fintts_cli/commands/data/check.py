@@ -56,7 +56,7 @@ def check(
     if recordings is not None:
         if frames_per_second is not None:
             raise UsageProblem(
-                "--frames-per-second is of pairs, and recordings have the rate of their codec",
+                "--frames-per-second is for pairs: recordings have the frame rate of their codec",
                 "leave it out",
             )
         require_readers()
@@ -67,7 +67,7 @@ def check(
         return
     if spell_numbers is not None:
         raise UsageProblem(
-            "--spell-numbers is of recordings, and pairs have their texts already",
+            "--spell-numbers is for recordings: pairs have their texts already",
             "give it to `fintts data encode`",
         )
     view = look_at(found, frames_per_second, terminal)

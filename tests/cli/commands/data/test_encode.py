@@ -64,7 +64,7 @@ def test_numbers_are_put_into_words_if_asked_and_each_is_listed(shell: Shell) ->
     assert (codes / "a001.lab").read_text() == "tammi kolme kertaa\n"
     pairs = shell("data", "check", "--spell-numbers", "fi")
     assert pairs.returncode == 2
-    assert "--spell-numbers is of recordings" in pairs.stderr
+    assert "--spell-numbers is for recordings" in pairs.stderr
 
 
 def test_what_is_impossible_is_said_before_anything_is_read(shell: Shell) -> None:
@@ -157,7 +157,7 @@ def test_recordings_are_checked_without_encoding_them(shell: Shell) -> None:
     assert "over your $0.01" in " ".join(shell("data", "check").stdout.split())
     refused = shell("data", "check", "--frames-per-second", "20")
     assert refused.returncode == 2
-    assert "--frames-per-second is of pairs" in refused.stderr
+    assert "--frames-per-second is for pairs" in refused.stderr
     assert not (project / "recordings-codes").exists()
     (project / "base" / S1_FILE).unlink()
     assumed = shell("data", "check", "recordings", "--base-model", "nothing")
