@@ -18,8 +18,8 @@ from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.launch.codec import ENCODED_HERE
 from fintts_cli.launch.preconditions import refuse_unsafe_launch
 from fintts_cli.launch.prepare import prepare
+from fintts_cli.launch.reporting import require_notify, require_trackers
 from fintts_cli.launch.task import render_task
-from fintts_cli.launch.tracker_keys import require_tracker_keys
 from fintts_cli.launch.upload import WITHOUT_SAMPLES
 from fintts_cli.rental_checks import RentalChecks
 from fintts_cli.settings.hub_model import SCHEME, HubModel
@@ -130,7 +130,7 @@ class Doctor:
     def _trackers(self) -> Finding:
         """Names what a run gets to reach its trackers, without the values."""
         settings = self.found.settings
-        require_tracker_keys(settings)
+        require_trackers(settings)
         given = ", ".join(keys_of(settings.trackers)) or "no key"
         return Finding(sentence=f"{', '.join(settings.trackers)}; the run gets {given}")
 
@@ -221,6 +221,7 @@ class Doctor:
     def _notify(self) -> Finding:
         """Sends a notification from this machine, which reaches what an instance reaches, unless
         only your network does."""
+        require_notify(self.found.settings)
         urls = [url.get_secret_value() for url in self.found.settings.notify]
         if not urls:
             raise ConfigError("notify is not set", "set it, or FINTTS_NOTIFY, to a URL")

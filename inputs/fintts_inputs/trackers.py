@@ -11,6 +11,7 @@ import os
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from fintts_store.reach import obstacle_to
 from fintts_store.redaction import remember_secrets
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ VARIABLES = {
     ),
 }
 """Of these variables, a run gets the ones that are set on the machine that starts it."""
+SERVERS = {Tracker.WANDB: "WANDB_BASE_URL", Tracker.TRACKIO: "TRACKIO_SERVER_URL"}
+OFFLINE = ("offline", "dryrun")
+"""values of WANDB_MODE with which curves stay on the machine that trains"""
 
 
 def trackers_in(environment: Mapping[str, str] = os.environ) -> tuple[Tracker, ...]:
@@ -76,6 +80,17 @@ def keys_of(
     return found
 
 
+def lost_on_instance(tracker: Tracker, environment: Mapping[str, str] = os.environ) -> str | None:
+    """Why the curves of a rented instance would get nowhere although the tracker has a key, as a
+    sentence; None if they may arrive."""
+    given = keys_of([tracker], environment)
+    if (mode := given.get("WANDB_MODE")) in OFFLINE:
+        return f"WANDB_MODE={mode} keeps the curves on the rented instance, where they are lost"
+    variable = SERVERS[tracker]
+    obstacle = obstacle_to(given.get(variable, ""), shown=f"{variable}'s server")
+    return None if obstacle is None else obstacle.message
+
+
 def missing_key(
     tracker: Tracker, environment: Mapping[str, str] = os.environ, *, is_local: bool
 ) -> str | None:
@@ -86,7 +101,7 @@ def missing_key(
     """
     given = keys_of([tracker], environment)
     if tracker is Tracker.WANDB:
-        is_offline = is_local and given.get("WANDB_MODE") == "offline"
+        is_offline = is_local and given.get("WANDB_MODE") in OFFLINE
         return None if "WANDB_API_KEY" in given or is_offline else "wandb needs WANDB_API_KEY"
     if "TRACKIO_SPACE_ID" in given:
         return None if "HF_TOKEN" in given else "trackio needs HF_TOKEN to write to a Space"

@@ -15,23 +15,27 @@ PRIVATE = (".local", ".internal", ".intranet", ".lan", ".corp", ".home", ".home.
 
 @dataclass(frozen=True, slots=True)
 class Obstacle:
-    """Why a rented instance cannot reach a store, and what to do about it."""
+    """Why a rented instance cannot reach a server, and what to do about it."""
 
     message: str
     hint: str
 
 
-def obstacle_to(server_url: str) -> Obstacle | None:
-    """Why a rented instance cannot reach this server; None if it may be able to."""
+def obstacle_to(server_url: str, shown: str = "") -> Obstacle | None:
+    """Why a rented instance cannot reach this server; None if it may be able to.
+
+    Args:
+        shown: what the message calls the server, if its URL is a secret.
+    """
+    server = shown or server_url
     if _is_loopback(urlsplit(server_url).hostname or ""):
         return Obstacle(
-            f"a rented instance cannot reach {server_url}, which is only on this machine",
+            f"a rented instance cannot reach {server}, which is only on this machine",
             "give an address that other machines can reach",
         )
     if _is_private(server_url) and is_proxied(server_url):
         return Obstacle(
-            f"this machine reaches {server_url} through a proxy, which a rented instance does not "
-            "have",
+            f"this machine reaches {server} through a proxy, which a rented instance does not have",
             "add the server to NO_PROXY if an instance can reach it directly, or use another store",
         )
     return None

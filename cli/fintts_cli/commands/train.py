@@ -33,7 +33,7 @@ from fintts_cli.estimate.run import facts_of, terms_here
 from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.launch import record as run_record
 from fintts_cli.launch import resume, upload
-from fintts_cli.launch.tracker_keys import require_tracker_keys
+from fintts_cli.launch.reporting import require_reporting
 from fintts_cli.local_trainer import require_eval, require_trainer, run_trainer
 from fintts_cli.places import LOCAL
 from fintts_cli.runs.clock import refuse_wrong_clock
@@ -112,7 +112,7 @@ def train(
     require_trainer()
     if found.settings.samples.is_on and found.settings.eval.kinds:
         require_eval()
-    require_tracker_keys(found.settings)
+    require_reporting(found.settings)
     runs = here.store_of(found.settings)
     with naming_origins(found):
         run, deadline_at = _prepare(terminal, here, found, runs, force=force)

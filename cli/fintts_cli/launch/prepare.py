@@ -12,7 +12,7 @@ from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.launch import record as run_record
 from fintts_cli.launch import resume, upload
 from fintts_cli.launch.launch import Launch
-from fintts_cli.launch.tracker_keys import require_tracker_keys
+from fintts_cli.launch.reporting import require_reporting
 from fintts_cli.prices.places import doubtful_place
 from fintts_cli.runs.earlier_launches import SoFar, so_far
 from fintts_cli.runs.instances.requested import instances_of
@@ -58,7 +58,7 @@ def prepare(
     name = settings.name or run_record.make_name(config.data, now.date())
     store = here.store_of(settings)
     checked = checked.beside(store)
-    require_tracker_keys(settings)
+    require_reporting(settings)
     record = run_record.existing_run(store, name)
     offered = choices_of(here, found, here.offers, RunInputs.of(here, settings, checked=checked))
     odd = (

@@ -1,5 +1,5 @@
 """A tracker's key reaches the run as a secret, and nothing that anyone can read; without it no run
-starts."""
+starts, nor does one whose trackers or notifications would get nothing."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import pytest
 
 from cli_project import Shell, write_project
 from fintts_cli.errors import ConfigError, UsageProblem
-from fintts_cli.launch.tracker_keys import require_tracker_keys
+from fintts_cli.launch.reporting import require_reporting
 from fintts_cli.settings.model import Settings
 from fintts_cli.settings.read import read_settings
 from fintts_inputs.trackers import VARIABLES, Tracker, keys_of, named, trackers_in
 from fintts_store.redaction import without_secrets
 
+LOOPBACK = "http://localhost:8080/"
 KEY = "plantedplantedplantedplantedplanted12345"
 
 
@@ -53,6 +54,15 @@ def test_another_tracker_is_refused(text: str, said: str, own_folder: Path) -> N
         ("aws", "wandb", {"WANDB_MODE": "offline"}, "wandb needs WANDB_API_KEY"),
         ("local", "wandb", {"WANDB_MODE": "offline"}, None),
         ("aws", "wandb", {"WANDB_API_KEY": KEY}, None),
+        ("aws", "wandb", {"WANDB_API_KEY": KEY, "WANDB_MODE": "online"}, None),
+        ("aws", "wandb", {"WANDB_API_KEY": KEY, "WANDB_MODE": "offline"}, "where they are lost"),
+        ("aws", "wandb", {"WANDB_API_KEY": KEY, "WANDB_MODE": "dryrun"}, "where they are lost"),
+        ("local", "wandb", {"WANDB_MODE": "dryrun"}, None),
+        ("aws", "wandb", {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": LOOPBACK}, "only on this"),
+        ("local", "wandb", {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": LOOPBACK}, None),
+        ("aws", "wandb", {"WANDB_API_KEY": KEY, "WANDB_BASE_URL": "https://w.example.com"}, None),
+        ("aws", "trackio", {"TRACKIO_SERVER_URL": f"{LOOPBACK}?write_token={KEY}"}, "only on this"),
+        ("local", "trackio", {"TRACKIO_SERVER_URL": f"{LOOPBACK}?write_token={KEY}"}, None),
         ("local", "trackio", {}, None),
         ("aws", "trackio", {}, "trackio on a rented instance needs TRACKIO_SPACE_ID"),
         ("aws", "trackio", {"TRACKIO_SPACE_ID": "me/x"}, "trackio needs HF_TOKEN"),
@@ -73,11 +83,22 @@ def test_what_a_tracker_lacks_is_said_before_anything_starts(
         monkeypatch.setenv(name, value)
     found = settings(own_folder, f"infra: {infra}\ntrackers: {tracker}")
     if said is None:
-        require_tracker_keys(found)
+        require_reporting(found)
         return
     with pytest.raises(UsageProblem) as caught:
-        require_tracker_keys(found)
+        require_reporting(found)
     assert said in caught.value.message
+    assert KEY not in caught.value.message
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:8000", "http://[::1]", "http://0.0.0.0/"])
+def test_a_notification_to_this_machine_is_refused_for_a_rented_one(
+    url: str, own_folder: Path
+) -> None:
+    text = f"notify: {url}/{KEY}"
+    require_reporting(settings(own_folder, f"infra: local\n{text}"))
+    with pytest.raises(UsageProblem, match="in `notify`, which is only on this machine") as caught:
+        require_reporting(settings(own_folder, f"infra: aws\n{text}"))
     assert KEY not in caught.value.message
 
 
