@@ -3,26 +3,45 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from fintts_inputs.base_model.files import CONFIG, INDEX, SAFETENSORS, read_index
+from fintts_inputs.base_model.headers import compare_with_index
 from fintts_inputs.base_model.reading import read_json
-from fintts_inputs.errors import EvalModelProblem
+from fintts_inputs.base_model.tensors import read_header
+from fintts_inputs.errors import BaseModelProblem, EvalModelProblem
 from fintts_inputs.links import refuse_links_out
+from fintts_store.disk.digest import sha256_of
+from fintts_store.disk.errors import explained
 from fintts_store.file_names import DNSMOS, EVAL_MODEL, SPEAKER_ENCODER
 
 if TYPE_CHECKING:
     from fintts_inputs.config import EvalConfig, EvalKind
 
-RECOGNISERS = ("ForConditionalGeneration", "ForCTC")
-"""how the names of transformers' architectures end: those that write text, and those that spell"""
+
+class Released(NamedTuple):
+    """A file of a package on PyPI."""
+
+    wheel: str
+    sha256: str
+
+
+RECOGNISERS = ("WhisperForConditionalGeneration", "ForCTC")
+"""how the names of transformers' architectures end: the one that writes text, those that spell"""
 OF_RECOGNISERS = EVAL_MODEL - {SPEAKER_ENCODER, DNSMOS}
-WHEELS = {SPEAKER_ENCODER: "resemblyzer==0.1.4", DNSMOS: "speechmos==0.0.1.1"}
-"""the packages on PyPI that contain these files"""
-MOST_BYTES = 200 * 2**20
-"""of a model of one file; the released ones have 17 and 1"""
+PROCESSORS = ("preprocessor_config.json", "processor_config.json")
+TOKENIZERS = ("tokenizer.json", "vocab.json")
+RELEASED = {
+    SPEAKER_ENCODER: Released(
+        "resemblyzer==0.1.4", "39373b86598fa3da9fcddee6142382efe09777e8d37dc9c0561f41f0070f134e"
+    ),
+    DNSMOS: Released(
+        "speechmos==0.0.1.1", "269fbebdb513aa23cddfbb593542ecc540284a91849ac50516870e1ac78f6edd"
+    ),
+}
+AGAIN = "download the recogniser again"
 
 
 class RecogniserConfig(BaseModel):
@@ -71,10 +90,10 @@ def recogniser_files(folder: Path) -> tuple[Path, ...]:
             f"{folder} has no {CONFIG}", "give the folder of a speech recogniser of transformers"
         )
     _refuse_no_recogniser(folder)
-    names = sorted(
-        {*_weights(folder), *(name for name in OF_RECOGNISERS if (folder / name).is_file())}
-    )
+    weights = _weights(folder)
+    names = sorted({*weights, *(name for name in OF_RECOGNISERS if (folder / name).is_file())})
     refuse_links_out(folder, names)
+    _refuse_incomplete(folder, weights - {INDEX})
     return tuple(folder / name for name in names)
 
 
@@ -106,12 +125,30 @@ def _weights(folder: Path) -> set[str]:
     return {INDEX, *parts}
 
 
+def _refuse_incomplete(folder: Path, weights: set[str]) -> None:
+    """Refuses a recogniser without all of its weights, or that cannot read sound or write text."""
+    for wanted in (PROCESSORS, TOKENIZERS):
+        if not any((folder / name).is_file() for name in wanted):
+            raise EvalModelProblem(f"{folder} has no {' or '.join(wanted)}", AGAIN)
+    try:
+        files = {name: read_header(folder / name, AGAIN) for name in weights}
+        if files.keys() != {SAFETENSORS}:
+            compare_with_index(folder, files)
+    except BaseModelProblem as error:
+        raise EvalModelProblem(error.message, AGAIN) from None
+
+
 def _one_file(path: Path, name: str) -> Path:
-    hint = f"`pip install --no-deps --target eval-models {WHEELS[name]}` brings it"
+    """A file that must be the released one, to the byte: a model of the same name from elsewhere
+    would measure something else."""
+    wheel, sha256 = RELEASED[name]
+    hint = f"`pip install --no-deps --target eval-models {wheel}` brings it"
     if not path.is_file():
         raise EvalModelProblem(f"there is no file {path}", hint)
     if path.name != name:
         raise EvalModelProblem(f"{path} is not called {name}", hint)
-    if path.stat().st_size > MOST_BYTES:
-        raise EvalModelProblem(f"{path} is too large to be {name}", hint)
+    with explained(path):
+        found = sha256_of(path)
+    if found != sha256:
+        raise EvalModelProblem(f"{path} is not the file of {wheel}", hint)
     return path

@@ -151,7 +151,7 @@ def _run(job: Job) -> int:
         return DONE  # the first process writes the result, and may still be saving
     if result is None:
         return INTERRUPTED if preemption.signal == signal.SIGINT else PREEMPTED
-    return FAILED if result.stop_reason == StopReason.NAN_LOSS else DONE
+    return FAILED if result.stop_reason in (StopReason.NAN_LOSS, StopReason.FAILED) else DONE
 
 
 def _lead(job: Job, layout: ProcessLayout) -> int:

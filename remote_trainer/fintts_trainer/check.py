@@ -43,8 +43,9 @@ def check(training: Training, preemption: Preemption) -> float | None:
 
 
 def judge_samples(training: Training, preemption: Preemption) -> float | None:
-    """Speaks for the value that early stopping watches. Without it, the check does not count; if
-    the run must end first, the next job speaks it."""
+    """Speaks for the value that early stopping watches. Without it, the check does not count, and
+    the run ends after as many in a row as its patience; if the run must end first, the next job
+    speaks it."""
     state, session = training.state, training.session
     monitor = training.config.early_stopping.monitor
     value, is_interrupted = watched_value(training, preemption)
@@ -52,12 +53,26 @@ def judge_samples(training: Training, preemption: Preemption) -> float | None:
     if value is None:
         session.change_status(phase=Phase.TRAINING)
         if not is_interrupted:
-            session.log(
-                f"step {state.step}: {monitor} is missing, so early stopping ignores this check"
-            )
+            state.unheard_checks += 1
+            _tell_unheard(training)
         return None
+    state.unheard_checks = 0
     judge(training, value, f"step {state.step}: {monitor} {value:.4f}")
     return value
+
+
+def _tell_unheard(training: Training) -> None:
+    """Says that a check does not count, and what follows if the next ones do not either."""
+    session, stopping = training.session, training.config.early_stopping
+    count = f"{training.state.unheard_checks} in a row"
+    if stopping.enabled:
+        count = f"{training.state.unheard_checks} of {stopping.patience} in a row that end the run"
+    sentence = (
+        f"step {training.state.step}: {stopping.monitor} is missing, so early stopping ignores "
+        f"this check, {count}"
+    )
+    session.log(sentence)
+    session.change_status(message=sentence)
 
 
 def judge(training: Training, value: float, said: str) -> None:

@@ -49,6 +49,8 @@ class LoopState:
     """what was measured on the samples of base model and recordings; None if nothing yet"""
     unjudged_step: int | None = None
     """the check that an interruption kept from its value: a resumed run makes up for it"""
+    unheard_checks: int = 0
+    """in a row, whose value was missing although nothing interrupted them"""
     memory_tokens: int | None = None
     """the limit that memory has set on micro-batches so far; None if it has set none"""
     phase_seconds: dict[str, float] = field(default_factory=dict[str, float])
@@ -65,7 +67,8 @@ class LoopState:
     @classmethod
     def from_json(cls, content: dict[str, object]) -> LoopState:
         """The inverse of `to_json`; ignores unknown keys, which another version wrote."""
-        content = {"monitored": [], "initial_scores": None, "unjudged_step": None, **content}
+        added: dict[str, object] = {"monitored": [], "initial_scores": None}
+        content = {**added, "unjudged_step": None, "unheard_checks": 0, **content}
         known = {key: content[key] for key in cls.__dataclass_fields__}
         progress = content["early_stopping"]
         if not isinstance(progress, dict):

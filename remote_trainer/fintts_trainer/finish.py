@@ -11,7 +11,7 @@ from fintts_store.retrying import insist
 from fintts_store.runs.end_run import end_run, kept_steps
 from fintts_store.runs.records import Phase, Result, StopReason
 from fintts_trainer.processes.hang_limits import FINAL_WRITES_SECONDS, upload_limit
-from fintts_trainer.reasons import PREEMPTED
+from fintts_trainer.reasons import FAILURES, PREEMPTED
 from fintts_trainer.session.metrics import upload_tensorboard
 from fintts_trainer.session.notifier import AT_END_SECONDS, BEFORE_EXIT_SECONDS
 from fintts_trainer.session.preemption import GRACE_SECONDS
@@ -57,7 +57,7 @@ def finish(
     if not is_safe:
         raise trouble
     session.uploader.close()
-    session.heartbeat.end(Phase.FAILED if reason == StopReason.NAN_LOSS else Phase.DONE)
+    session.heartbeat.end(Phase.FAILED if reason in FAILURES else Phase.DONE)
     result = insist(lambda: write_result(training, session, StopReason(reason)), GRACE_SECONDS)
     log(f"ended at step {result.step}: {result.stop_reason}")
     session.notifications.ended(result)
@@ -125,6 +125,19 @@ def skip_damaged(name: CommitName, error: StoreError) -> None:
     log(f"the checkpoint at step {name.step} is skipped: {error.message}")
 
 
+def _unheard(training: Training) -> str:
+    """Why a run ends that cannot measure what it stops by."""
+    state, monitor = training.state, training.config.early_stopping.monitor
+    name, why = monitor.removeprefix("eval/"), ""
+    if training.samples is not None:
+        why = f": {training.samples.why_missing(name)}"
+    return (
+        f"{monitor} could not be measured at the last {state.unheard_checks} checks{why}; the run "
+        "ended rather than go on without early stopping, and step "
+        f"{state.step} is saved: launch it again once the cause is mended"
+    )
+
+
 def result_of(training: Training, session: StoreSession, reason: StopReason) -> Result:
     """The run's result.json."""
     state = training.state
@@ -143,6 +156,8 @@ def result_of(training: Training, session: StoreSession, reason: StopReason) -> 
             "start a new run with a lower training.learning_rate"
         )
     stopping = training.config.early_stopping
+    if reason == StopReason.FAILED:
+        message = _unheard(training)
     if message is None and stopping.watches_samples and state.early_stopping.checks == 0:
         message = f"{stopping.monitor} was never measured, so no checkpoint is the best"
     return Result(

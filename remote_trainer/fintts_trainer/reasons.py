@@ -13,10 +13,12 @@ if TYPE_CHECKING:
     Reason = StopReason | Literal["preempted"]
 
 PREEMPTED: Literal["preempted"] = "preempted"
+FAILURES = (StopReason.NAN_LOSS, StopReason.FAILED)
 REASONS: tuple[Reason, ...] = (
     PREEMPTED,
     StopReason.REQUESTED,
     StopReason.DEADLINE,
+    StopReason.FAILED,
     StopReason.MAX_STEPS,
     StopReason.EARLY_STOPPING,
 )
@@ -45,6 +47,8 @@ def own_reason_to_end(training: Training, preemption: Preemption) -> Reason | No
         return StopReason.EARLY_STOPPING
     if state.step >= training.schedule.max_steps:
         return StopReason.MAX_STEPS
+    if training.is_deaf:
+        return StopReason.FAILED
     if training.gives_up:
         return StopReason.DEADLINE
     return external_reason(training, preemption)

@@ -78,6 +78,8 @@ def _read_newest(training: Training, session: StoreSession) -> list[RandomState]
         raise of_another_base_model(manifest)
     refuse_another_prompt(training, manifest, target)
     training.state, random_states = read_checkpoint(target, training.model, training.adapter)
+    if training.is_deaf:  # the launch after that end tries again
+        training.state.unheard_checks = 0
     session.committer.resume_point = manifest.id
     session.heartbeat.change(resume_point=manifest.id)
     log(f"resumed at step {training.state.step}")

@@ -59,12 +59,13 @@ if TYPE_CHECKING:
     from fintts_trainer.families.base import BaseModel
     from fintts_trainer.forecast.replanner import Replanner
     from fintts_trainer.processes.world import World
+    from fintts_trainer.scoring.open import Measures
     from fintts_trainer.session.session import Session
 
 STEPS_FOR_MEDIAN = 101
 
 
-def set_up(session: Session, world: World) -> Training:
+def set_up(session: Session, world: World, measures: Measures | None = None) -> Training:
     """Sets up data, base model and adapter; then restores the newest checkpoint, or measures the
     losses before training.
 
@@ -73,7 +74,7 @@ def set_up(session: Session, world: World) -> Training:
         StoreError: a file could not be fetched.
     """
     with session.clock.spend("setup"):
-        training = _build(session, world)
+        training = _build(session, world, measures)
         resume(training)
         if isinstance(session, StoreSession):
             session.clock.add(training.state.phase_seconds)
@@ -93,7 +94,7 @@ def set_up(session: Session, world: World) -> Training:
     return training
 
 
-def _build(session: Session, world: World) -> Training:
+def _build(session: Session, world: World, measures: Measures | None) -> Training:
     """Everything except the state: base model, data, adapter and optimizer."""
     config = session.config
     session.progress.begin("fetching the base model", LEAST_SECONDS, "setup")
@@ -125,7 +126,7 @@ def _build(session: Session, world: World) -> Training:
     samples = None
     if isinstance(session, StoreSession):
         # before a step is tried, since the codec takes memory, too
-        samples = open_samples(session, world, base, source, is_compiled=is_compiled)
+        samples = open_samples(session, world, base, source, measures, is_compiled=is_compiled)
     return Training(
         session=session,
         world=world,

@@ -23,6 +23,7 @@ from fintts_trainer.processes.world import World
 from fintts_trainer.reasons import PREEMPTED, external_reason, reason_to_end
 from fintts_trainer.recordings.stage import encode_recordings
 from fintts_trainer.samples.in_training import begin_samples, speak_if_due
+from fintts_trainer.samples.open import open_measures
 from fintts_trainer.session.deadline import measured
 from fintts_trainer.session.late_start import (
     end_too_late,
@@ -63,10 +64,11 @@ def train(job: Job, preemption: Preemption) -> Result | None:
         return end_too_late(session) if isinstance(session, StoreSession) else None
     try:
         with full_disk_explained(job.workspace):
+            measures = open_measures(session, world)
             session, early = encode_recordings(session, world, preemption)
             if early is not None:
                 return end_while_encoding(session, world, early, preemption)
-            training = set_up(session, world)
+            training = set_up(session, world, measures)
             reason = train_on(training, preemption)
         if isinstance(session, StoreSession):
             return finish(training, session, reason, preemption)

@@ -125,6 +125,13 @@ class Training:
         """The run's configuration."""
         return self.session.config
 
+    @property
+    def is_deaf(self) -> bool:
+        """Whether early stopping has had no value for as many checks as it has patience: nothing
+        would end the run before its last step."""
+        stopping = self.config.early_stopping
+        return stopping.enabled and self.state.unheard_checks >= stopping.patience
+
     def evaluate(self) -> dict[str, float]:
         """The means of `Tally` over the held-out utterances; each process computes a share."""
         batches = self.session.progress.with_signs(self.feed.validation())

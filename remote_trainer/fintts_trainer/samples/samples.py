@@ -40,6 +40,7 @@ class Samples:
         is_compiled: whether torch compiles the model's layers.
         scorer: measures what is spoken; None if nothing does.
         missing: samples that could not be spoken.
+        trouble: why the last one that is missing, since the last check, could not be spoken.
         seconds: of the last three times that it spoke.
     """
 
@@ -51,6 +52,7 @@ class Samples:
     is_compiled: bool = False
     scorer: Scorer | None = None
     missing: int = 0
+    trouble: str | None = None
     seconds: deque[float] = field(default_factory=lambda: deque(maxlen=3))
     _is_explained: bool = False
 
@@ -106,6 +108,7 @@ class Samples:
         Returns:
             The measures that have a value; None if the run must end first.
         """
+        self.trouble = None
         with self._timed():
             with self._speaking(model):
                 spoken = self.speak_each(
@@ -199,7 +202,13 @@ class Samples:
         title = who if isinstance(who, str) else "adapter"
         self.show(f"samples/{title}-{number + 1}", wave, step, rate)
 
+    def why_missing(self, name: str) -> str:
+        """Why a measure had no value at the last check."""
+        measured = None if self.scorer is None else self.scorer.troubles.get(name)
+        return measured or self.trouble or "nothing was spoken"
+
     def _explain(self, why: str) -> None:
+        self.trouble = why
         if not self._is_explained:
             self._is_explained = True
             self.log(f"some samples are missing, and training goes on: {why}")

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from fintts_inputs.config import Monitor
     from fintts_trainer.codecs.base import Wave
     from fintts_trainer.scoring.asr import Recogniser
     from fintts_trainer.scoring.dnsmos import Dnsmos
@@ -65,7 +66,9 @@ class Scorer:
     encoder: SpeakerEncoder | None = None
     voice: Voice | None = None
     dnsmos: Dnsmos | None = None
-    _failed: set[str] = field(default_factory=set[str])
+    troubles: dict[str, str] = field(default_factory=dict[str, str])
+    """measure → why it had no value the last time"""
+    _explained: set[str] = field(default_factory=set[str])
 
     def scores(self, spoken: Sequence[Spoken], look: Look) -> Iterator[tuple[str, float]]:
         """Every measure of these sentences together that has a value, one after the other.
@@ -80,6 +83,7 @@ class Scorer:
         measures = {"cer": self._cer, "similarity": self._similarity, "dnsmos": self._dnsmos}
         for name, measure in measures.items():
             look()
+            self.troubles.pop(name, None)
             try:
                 value = measure(heard, look)
             except (OutOfTime, Interrupted):
@@ -89,6 +93,16 @@ class Scorer:
                 continue
             if value is not None and math.isfinite(value):
                 yield name, value
+            else:
+                self.troubles[name] = "what was spoken has no sound"
+
+    def obstacle(self, monitor: Monitor, texts: Sequence[str]) -> str | None:
+        """Why a measure that has its model could never have a value; None if it could."""
+        if monitor == "eval/similarity" and self.voice is None:
+            return "the held-out recordings have no sound to compare with"
+        if monitor == "eval/cer" and not any(normalised(one, self.language) for one in texts):
+            return "no sentence has a letter to hear"
+        return None
 
     def _cer(self, spoken: Sequence[Spoken], look: Look) -> float | None:
         """Edits of all sentences over their characters: the character error rate, pooled."""
@@ -127,9 +141,10 @@ class Scorer:
         return float(np.mean(values)) if values else None
 
     def _explain(self, name: str, error: Exception) -> None:
-        if name not in self._failed:
-            self._failed.add(name)
-            why = getattr(error, "message", None) or repr(error)
+        is_new, why = name not in self._explained, getattr(error, "message", None) or repr(error)
+        self.troubles[name] = why
+        self._explained.add(name)
+        if is_new:
             self.log(f"eval/{name} has no value here, and training goes on: {why}")
 
 

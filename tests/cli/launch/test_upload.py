@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+import tiny_eval
 from checks import every
 from fintts_cli.errors import UsageProblem
 from fintts_cli.launch.resume import refuse_other_inputs
@@ -187,7 +188,7 @@ def test_the_models_that_measure_go_along_with_a_run_that_speaks(
 ) -> None:
     config = speaking(tmp_path)
     weights = tmp_path / "pretrained.pt"
-    weights.write_bytes(b"weights")
+    shutil.copy(tiny_eval.ENCODER, weights)
     measured = config.model_copy(update={"eval": EvalConfig(speaker_encoder=weights)})
     silent = measured.model_copy(update={"samples": SamplesConfig()})
     assert not upload_inputs(store, check_inputs(silent), lambda _sentence: None).eval_models
@@ -195,7 +196,7 @@ def test_the_models_that_measure_go_along_with_a_run_that_speaks(
     inputs = upload_inputs(store, check_inputs(measured), lambda _sentence: None)
     model = inputs.eval_models["speaker_encoder"]
     assert model.prefix in inputs.keys
-    assert store.get(f"{model.prefix}pretrained.pt") == b"weights"
+    assert store.get(f"{model.prefix}pretrained.pt", 10**9) == weights.read_bytes()
     begun = record(
         dataset=inputs.dataset,
         base_model=inputs.base_model,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,17 @@ import pytest
 
 import tiny_eval
 from fintts_cost.training.early_stopping import EarlyStopping
+from fintts_inputs.errors import EvalModelProblem
 from fintts_store.checkpoints.listing import list_manifests
+from fintts_store.errors import StoreError
 from fintts_store.layout import checkpoint_prefix, tensorboard_prefix
 from fintts_store.runs.metrics import read_metrics
-from fintts_store.runs.records import Result, StopReason
-from fintts_store.runs.runs import read_result
+from fintts_store.runs.records import Phase, Result, StopReason
+from fintts_store.runs.runs import read_result, read_run, read_status, withdraw_result
 from fintts_trainer.samples.speaker import SampleSpeaker
 from fintts_trainer.scoring.dnsmos import Dnsmos
 from fintts_trainer.scoring.scorer import Scorer
+from fintts_trainer.scoring.speaker import SpeakerEncoder
 from fintts_trainer.session.preemption import Preemption
 from fintts_trainer.train import train
 from parity_fixtures import HERE
@@ -48,7 +52,7 @@ def with_dnsmos(folder: Path) -> dict[str, object]:
     return {**models(folder), "dnsmos": str(tiny_eval.DNSMOS)}
 
 
-FOUR_STEPS = {"training": {**SECTIONS["training"], "max_steps": 4}}
+FOUR_STEPS: dict[str, Any] = {"training": {**SECTIONS["training"], "max_steps": 4}}
 
 
 def watching(
@@ -191,18 +195,37 @@ def test_a_check_that_is_interrupted_is_judged_by_the_next_job(
     assert "ignores this check" not in capsys.readouterr().err
 
 
-def test_a_missing_value_neither_stops_the_run_nor_counts(
+def test_a_run_that_hears_nothing_ends_after_its_patience_and_resumes(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     samples = SECTIONS["samples"] | {"seconds_a_check": 1e-6}
-    run = watching(tmp_path / "run", "eval/cer", mode="min", patience=1, samples=samples)
+    run = watching(tmp_path / "run", "eval/cer", mode="min", patience=3, samples=samples)
     result = finished(run)
-    assert (result.stop_reason, result.step) == (StopReason.MAX_STEPS, 16)
+    assert (result.stop_reason, result.step) == (StopReason.FAILED, 6)
     assert (result.best_step, result.best_value) == (None, None)
-    assert result.message == "eval/cer was never measured, so no checkpoint is the best"
+    assert result.message is not None
+    assert result.message.startswith(
+        "eval/cer could not be measured at the last 3 checks: at step 6, 2 of 2 sentences do not "
+        "fit into samples.seconds_a_check; "
+    )
     said = capsys.readouterr().err
-    assert said.count("eval/cer is missing, so early stopping ignores this check") == 8
+    assert said.count("eval/cer is missing, so early stopping ignores this check") == 3
+    assert "2 of 3 in a row that end the run" in said
     assert newest(run)[1]["loop"]["early_stopping"]["checks"] == 0
+    withdraw_result(run.store, run.name)
+    result = finished(run)
+    assert (result.stop_reason, result.step) == (StopReason.FAILED, 12)
+    assert list_manifests(run.store, run.name)[-1].step == 12
+
+
+def test_a_run_that_stops_by_nothing_goes_on_without_a_value(tmp_path: Path) -> None:
+    never = {"monitor": "eval/cer", "mode": "min", "patience": 1, "enabled": False}
+    samples = SECTIONS["samples"] | {"seconds_a_check": 1e-6}
+    more: dict[str, Any] = {"early_stopping": never, "samples": samples, **FOUR_STEPS}
+    run = watching(tmp_path / "run", "eval/cer", mode="min", patience=1, **more)
+    result = finished(run)
+    assert (result.stop_reason, result.step) == (StopReason.MAX_STEPS, 4)
+    assert result.message == "eval/cer was never measured, so no checkpoint is the best"
 
 
 def test_a_check_with_a_sentence_less_does_not_count(
@@ -225,17 +248,63 @@ def test_a_check_with_a_sentence_less_does_not_count(
     assert result.missing_samples == 1
 
 
+def damage(run: TinyRun, kind: str) -> None:
+    """Replaces a model in the store by as many other bytes."""
+    model = read_run(run.store, run.name).eval_models[kind]  # type: ignore[index] # a Literal
+    (weights,) = [one for one in model.files if one.name.endswith((".safetensors", ".pt"))]
+    run.store.put(model.prefix + weights.name, b"x" * weights.size_bytes)
+
+
 def test_a_model_that_is_damaged_measures_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = watching(tmp_path / "run", "eval/cer", mode="min", patience=1)
-    weights = next(k.key for k in run.store.list("eval_models/") if k.key.endswith(".safetensors"))
-    run.store.put(weights, b"x" * len(run.store.get(weights, 10**9)))
+    run = watching(tmp_path / "run", "eval/similarity", patience=9, **FOUR_STEPS)
+    damage(run, "asr")
     result = finished(run)
     assert result.stop_reason == StopReason.MAX_STEPS
     assert "eval.asr measures nothing: " in capsys.readouterr().err
     assert values(run, "cer") == {}
-    assert len(values(run, "similarity")) == 9
+    assert len(values(run, "similarity")) == 3
+
+
+def refused(run: TinyRun, error: type[Exception]) -> str:
+    """What a run says that must not begin: it has trained no step, and saved nothing."""
+    with pytest.raises(error) as caught:
+        train(run.job(), Preemption())
+    assert not list_manifests(run.store, run.name)
+    assert not (run.folder / "workspace" / "base_model").exists(), "it comes first"
+    status = read_status(run.store, run.name)
+    assert status is not None
+    assert (status.phase, status.step) == (Phase.FAILED, 0)
+    said = str(caught.value)
+    assert status.message == said
+    return said
+
+
+def test_a_run_does_not_begin_without_what_it_stops_by(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = watching(tmp_path / "damaged", "eval/cer", mode="min", patience=1)
+    damage(run, "asr")
+    said = refused(run, StoreError)
+    assert said.startswith("early stopping watches eval/cer, but eval.asr cannot be used: ")
+    run = watching(tmp_path / "deaf", "eval/similarity", patience=1)
+    monkeypatch.setattr(SpeakerEncoder, "embedding", lambda *_: 1 / 0)
+    said = refused(run, EvalModelProblem)
+    assert said.endswith("eval.speaker_encoder cannot be used: it hears nothing: division by zero")
+    run = watching(tmp_path / "bare", "eval/cer", mode="min", patience=1)
+    monkeypatch.setitem(sys.modules, "fintts_trainer.scoring.open", None)
+    assert "that measures samples is not installed" in refused(run, EvalModelProblem)
+
+
+def test_a_run_does_not_begin_without_what_it_would_speak(tmp_path: Path) -> None:
+    run = watching(tmp_path / "run", "eval/cer", mode="min", patience=1)
+    codec = read_run(run.store, run.name).codec
+    assert codec is not None
+    run.store.put(codec.prefix + codec.files[0].name, b"x" * codec.files[0].size_bytes)
+    with pytest.raises(StoreError, match="early stopping watches eval/cer, but "):
+        train(run.job(), Preemption())
+    assert not list_manifests(run.store, run.name)
 
 
 def test_a_fault_of_any_kind_in_a_measure_stays_there(

@@ -17,7 +17,8 @@ from fintts_store.errors import StoreDenied
 from s3_as_it_is import ClosedToAnotherKey
 from s3_servers import make_bucket
 
-READS = ["datasets/00ff.safetensors", "base_models/77aa/"]
+ENCODED = "encoded/88bb/"
+READS = ["datasets/00ff.safetensors", "base_models/77aa/", ENCODED]
 ANOTHER = {
     "AWS_ACCESS_KEY_ID": "another",
     "AWS_SECRET_ACCESS_KEY": "made-for-a-run",
@@ -37,18 +38,26 @@ def proxy(
         store = S3Store(S3Address("tried", "teams/"))
         store.put("datasets/00ff.safetensors", b"data")
         store.put("base_models/77aa/config.json", b"{}")
+        store.put(f"{ENCODED}codes", b"of another run")
         store.put("base_models/77aa/model.pth", b"weights")
         yield proxy
 
 
 def attempt() -> None:
-    try_key(S3Address("tried", "teams/"), "mine", READS, ANOTHER)
+    try_key(S3Address("tried", "teams/"), "mine", READS, ANOTHER, [ENCODED])
+
+
+def left() -> list[str]:
+    """What the trial wrote and did not remove."""
+    store = S3Store(S3Address("tried", "teams/"))
+    entries = [*store.list("runs/"), *store.list(ENCODED)]
+    return [entry.key for entry in entries if entry.key != f"{ENCODED}codes"]
 
 
 def test_a_key_that_does_leaves_nothing_behind(proxy: FaultProxy) -> None:
     attempt()
     assert any("77aa/model.pth" in request for request in proxy.requests)
-    assert S3Store(S3Address("tried", "teams/")).list("runs/") == []
+    assert left() == []
 
 
 @pytest.mark.parametrize(
@@ -75,6 +84,16 @@ def test_a_key_that_does_leaves_nothing_behind(proxy: FaultProxy) -> None:
             "s3:GetObject",
         ),
         (
+            ClosedToAnotherKey("PUT", "/88bb/", "s3:PutObject"),
+            "allows the s3:PutObject action",
+            "PutObject",
+        ),
+        (
+            ClosedToAnotherKey("GET", "88bb/codes", "s3:GetObject"),
+            "allows the s3:GetObject action",
+            "s3:GetObject",
+        ),
+        (
             ClosedToAnotherKey("GET", "uploads", "s3:ListBucketMultipartUploads"),
             "allows the s3:ListBucketMultipartUploads action",
             "ListBucketMultipartUploads",
@@ -90,4 +109,4 @@ def test_what_another_key_may_not_do_is_said_before_an_instance_finds_it_out(
     assert said in caught.value.message
     assert "tried" in caught.value.message
     assert re.search(hint, caught.value.hint)
-    assert S3Store(S3Address("tried", "teams/")).list("runs/") == []
+    assert left() == []

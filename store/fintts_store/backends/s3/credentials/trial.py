@@ -9,7 +9,7 @@ from contextlib import closing, suppress
 
 from fintts_store.backends.s3.addresses.address import S3Address
 from fintts_store.backends.s3.s3 import S3Store
-from fintts_store.errors import StoreDenied, StoreError
+from fintts_store.errors import KeyNotFound, StoreDenied, StoreError
 from fintts_store.layout import trial_key
 
 ADDED = "trial.txt"
@@ -28,23 +28,27 @@ def try_key(
     Args:
         reads: existing keys of the store, or prefixes that end with `/`.
         variables: the key, as in an instance's environment.
-        adds_to: prefixes where it adds a file, which stays: the key removes nothing there.
+        adds_to: prefixes where it adds a file. This machine's own key removes it again: the
+            instance's may not.
 
     Raises:
         StoreDenied: the key is not sufficient; the message says for what.
         StoreUnreachable: the store does not answer.
     """
-    store = S3Store(address, variables=variables)
+    store, added = S3Store(address, variables=variables), [f"{prefix}{ADDED}" for prefix in adds_to]
     try:
         _write(store, trial_key(run))
-        for prefix in adds_to:
-            store.put(f"{prefix}{ADDED}", CONTENT)
+        for key in added:
+            store.put(key, CONTENT)
         for key in reads:
             _read(store, key)
     except StoreDenied as error:
         raise StoreDenied(
             f"the instance's key is not sufficient: {error.message}", error.hint
         ) from error
+    finally:
+        with suppress(StoreError):
+            _remove(address, added)
 
 
 def _write(store: S3Store, key: str) -> None:
@@ -58,8 +62,16 @@ def _write(store: S3Store, key: str) -> None:
             store.delete(key)
 
 
+def _remove(address: S3Address, keys: Sequence[str]) -> None:
+    if keys:
+        mine = S3Store(address)
+        for key in keys:
+            mine.delete(key)
+
+
 def _read(store: S3Store, key: str) -> None:
-    """Reads the start of every file, since each needs its KMS key."""
+    """Reads the start of every file, since each needs its KMS key. A launch beside this one may
+    remove what it tried."""
     for entry in store.list(key):
-        with closing(store.stream(entry.key)) as chunks:
+        with suppress(KeyNotFound), closing(store.stream(entry.key)) as chunks:
             next(chunks, b"")
