@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -48,5 +49,16 @@ def test_from_recordings_to_a_second_run(tmp_path: Path) -> None:
     second = shell.document("cloud", "report", "two")
     assert "encoding" not in second["phases"]
     assert second["best_value"] == report["best_value"]
+    # A run whose data set is in the store needs no folder.
+    shutil.rmtree(shell.project / "recordings")
+    for name in ("one", "two"):
+        more = ("--max-steps", "6", "--force", "--dry-run")
+        longer = shell("cloud", "launch", "--name", name, *more)
+        assert longer.returncode == 0, longer.stderr
+        assert "and resumes from its newest checkpoint, at step 4" in longer.stderr
+    new = shell("cloud", "launch", "--name", "three", "--dry-run")
+    assert new.returncode == 2
+    assert "the data folder" in new.stderr
+    assert "resumes without it, by its --name" in new.stderr
     compared = shell.document("store", "check", "--read-data")
     assert [one for one in compared["faults"] if one["kind"] == "damaged"] == []

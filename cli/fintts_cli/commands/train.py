@@ -33,6 +33,7 @@ from fintts_cli.estimate.run import facts_of, terms_here
 from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.launch import record as run_record
 from fintts_cli.launch import resume, upload
+from fintts_cli.launch.kept_data import is_missing, kept_data
 from fintts_cli.launch.reporting import require_reporting
 from fintts_cli.local_trainer import require_eval, require_trainer, run_trainer
 from fintts_cli.places import LOCAL
@@ -136,12 +137,15 @@ def _prepare(
 ) -> tuple[str, datetime]:
     """Puts what the trainer reads into the store; returns the run's name and deadline."""
     config, now = found.settings.run_config(), datetime.now(UTC)
+    name = found.settings.name or run_record.make_name(config.data, now.date())
+    kept = None
+    if is_missing(config.data):
+        kept = kept_data(runs, run_record.existing_run(runs, name), config.data)
     with reading_bar(terminal, config.data) as show:
-        checked = upload.check_inputs(config, show).beside(runs)
+        checked = upload.check_inputs(config, show, kept).beside(runs)
     inputs_here = RunInputs.of(here, found.settings, checked=checked)
     for sentence in refuse_senseless(facts_of(found.settings, inputs_here)):
         terminal.warn(sentence)
-    name = found.settings.name or run_record.make_name(config.data, now.date())
     terms = terms_here(here, found, inputs_here, now)
     for sentence, hint in first_warnings(checked.warnings):
         terminal.warn(sentence, hint)

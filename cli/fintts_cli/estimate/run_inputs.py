@@ -11,6 +11,7 @@ from fintts_cli.errors import ConfigError
 from fintts_cli.estimate.figures import RecordedWork, Workload
 from fintts_cli.estimate.workload import (
     workload_of_files,
+    workload_of_lengths,
     workload_of_recordings,
     workload_of_report,
 )
@@ -93,6 +94,8 @@ class RunInputs:
             return Workload.of_samples(self.samples, self.validation_fraction)
         if self.from_recordings is not None:
             return self.from_recordings.workload
+        if self.checked is not None and self.checked.kept is not None:
+            return workload_of_lengths(self.checked.kept.lengths, 1.0, self.validation_fraction)
         if self.checked is not None and self.checked.data is not None:
             return workload_of_report(self.checked.data, self.validation_fraction)
         if self.data is None:

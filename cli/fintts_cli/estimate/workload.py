@@ -73,7 +73,8 @@ def workload_of_recordings(
 def workload_of_lengths(
     each: Mapping[str, tuple[int, float]], frames_per_second: float, fraction: float
 ) -> Workload:
-    """The same from names with the bytes of their texts and the seconds of their recordings.
+    """The same from names with the bytes of their texts and the seconds of their recordings; or
+    with their frames, one of which is then a second.
 
     Raises:
         DataProblem: there are too few.

@@ -38,6 +38,7 @@ from fintts_store.runs.records import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from fintts_cli.launch.kept_data import KeptData
     from fintts_cli.launch.recordings import CheckedRecordings
     from fintts_inputs.base_model.open import BaseModelFolder
     from fintts_inputs.codec.find import CodecFile
@@ -197,7 +198,7 @@ class CheckedInputs:
     config: RunConfig
     base_model: BaseModelFolder
     data: DataReport | None
-    """None if the data are recordings"""
+    """None if the data are recordings, or in the store alone"""
     codec: CodecFile | None = None
     """of a run that speaks samples"""
     eval_models: Mapping[EvalKind, tuple[Path, ...]] = field(
@@ -207,6 +208,8 @@ class CheckedInputs:
     recordings: CheckedRecordings | None = None
     speech_seconds: float = 0.0
     """of recordings that the run has to encode"""
+    kept: KeptData | None = None
+    """of a run whose data folder is not on this machine"""
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
@@ -231,13 +234,16 @@ def ignore_count(_done: int, _total: int) -> None:
 
 
 def check_inputs(
-    config: RunConfig, on_read: Callable[[int, int], None] = ignore_count
+    config: RunConfig,
+    on_read: Callable[[int, int], None] = ignore_count,
+    kept: KeptData | None = None,
 ) -> CheckedInputs:
     """Opens base model, initial adapter, data and, if the run speaks, the codec and the models that
     measure, before the store is used.
 
     Args:
         on_read: called with the number of recordings read so far and in all.
+        kept: the data of an existing run whose folder is not here.
 
     Raises:
         CliError, TrainerError: one of them cannot be used for training.
@@ -248,6 +254,8 @@ def check_inputs(
     if config.samples.is_on:
         codec = find_codec_for(base_model.shape, config.base_model, WITHOUT_SAMPLES)
     eval_models = eval_model_files(config.eval) if config.samples.is_on else {}
+    if kept is not None:
+        return CheckedInputs(config, base_model, None, codec, eval_models, kept=kept)
     if only_recordings_in(config.data) is not None:
         require_readers()
         from fintts_cli.launch.recordings import check_recordings  # it needs what reads sound
@@ -303,6 +311,9 @@ def _upload_data(
     record: RunRecord | None,
 ) -> tuple[DatasetRef | None, RecordingsRef | None]:
     """The data set, the recordings that it is made of, or both."""
+    if (kept := checked.kept) is not None:
+        tell(f"{checked.config.data} is not here: the run goes on with its data set in the store")
+        return kept.dataset, kept.recordings
     if checked.recordings is None:
         assert checked.data is not None, "data are one of the two"
         begun_with = None if record is None or record.dataset is None else record.dataset.sha256

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -12,22 +13,25 @@ import pytest
 
 from fintts_cli import sound_packages
 from fintts_cli.errors import UsageProblem
+from fintts_cli.launch.kept_data import is_missing, kept_data
 from fintts_cli.launch.recordings import CheckedRecordings
 from fintts_cli.launch.resume import refuse_other_inputs
 from fintts_cli.launch.upload import CheckedInputs, check_inputs, upload_inputs
 from fintts_inputs.config import RunConfig
-from fintts_inputs.errors import CodecProblem, DataProblem, InputError
+from fintts_inputs.data.packing import pack_folder
+from fintts_inputs.errors import CodecProblem, DataProblem, FolderMissing, InputError
 from fintts_inputs.recordings import parts
 from fintts_inputs.recordings.transcripts import as_in_a_file
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.encoded import commit_encoded, find_encoded, stored_parts
-from fintts_store.errors import StoreDenied
+from fintts_store.errors import CheckpointCorrupt, StoreDenied
 from fintts_store.runs.records import DatasetRef, EncodedRecord, RecordingsRef
 from fintts_store.runs.runs import read_run
 from fintts_store.upkeep.inputs import faults_of, inputs_of, list_inputs, unused_among
 from parity_fixtures import HERE
 from recorded_project import begin_run, write_recorded_project
 from recordings import TEXT, speech, write_recording
+from tiny_run import start_run, write_speech
 
 
 @pytest.fixture(autouse=True)
@@ -148,11 +152,15 @@ def test_a_text_is_as_the_pairs_have_it() -> None:
 
 
 def committed(store: DirectoryStore, ref: RecordingsRef, content: bytes = b"pack") -> EncodedRecord:
-    sha256 = "d" * 64
+    sha256 = hashlib.sha256(content).hexdigest()
     key = f"{ref.encoded}{sha256}.safetensors"
     store.put(key, content)
     data = DatasetRef(
-        key=key, sha256=sha256, size_bytes=4, utterances=ref.utterances, frames=ref.frames
+        key=key,
+        sha256=sha256,
+        size_bytes=len(content),
+        utterances=ref.utterances,
+        frames=ref.frames,
     )
     now = "2026-12-01T12:00:00Z"
     return EncodedRecord.model_validate(
@@ -275,3 +283,47 @@ def test_pairs_are_what_they_were(project: Path) -> None:
     np.save(project / "recordings" / "a000.npy", np.ones((4, 5), np.int16))
     with pytest.raises(DataProblem, match="beside it"):
         checked(project)
+
+
+# --- without the folder ---------------------------------------------------------------------------
+
+
+def test_a_run_goes_on_without_the_folder_once_the_store_has_its_codes(
+    project: Path, tmp_path: Path
+) -> None:
+    run = begin_run(project)
+    record = read_run(run.store, run.name)
+    assert record.recordings is not None
+    shutil.rmtree(project / "recordings")
+    folder = project / "recordings"
+    assert is_missing(folder)
+    with pytest.raises(FolderMissing, match=r"run mine has not encoded all of them yet"):
+        kept_data(run.store, record, folder)
+    packed = pack_folder(write_speech(tmp_path / "codes", 9), tmp_path / "packed")
+    whole = committed(run.store, record.recordings, packed.path.read_bytes())
+    made = commit_encoded(run.store, record.recordings, whole).dataset
+    kept = kept_data(run.store, record, folder)
+    assert (kept.dataset, kept.recordings, len(kept.lengths)) == (made, record.recordings, 9)
+    assert sum(frames for _, frames in kept.lengths.values()) == packed.frames
+    config = RunConfig.model_validate(record.config)
+    told: list[str] = []
+    inputs = upload_inputs(run.store, check_inputs(config, kept=kept), told.append, record)
+    assert any("goes on with its data set in the store" in sentence for sentence in told)
+    refuse_other_inputs(record, inputs)
+    run.store.put(made.key, b"x" * made.size_bytes)
+    with pytest.raises(CheckpointCorrupt, match="its SHA-256 is not the one"):
+        kept_data(run.store, record, folder)
+
+
+def test_a_run_on_codes_goes_on_without_their_folder(tmp_path: Path) -> None:
+    run = start_run(tmp_path / "run")
+    record = read_run(run.store, run.name)
+    kept = kept_data(run.store, record, tmp_path / "gone")
+    assert (kept.dataset, kept.recordings, len(kept.lengths)) == (record.dataset, None, 40)
+
+
+def test_a_file_and_a_closed_folder_are_not_missing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    assert not is_missing(tmp_path / "file")
+    assert not is_missing(tmp_path / "file" / "below")
+    assert is_missing(tmp_path / "gone" / "below")
