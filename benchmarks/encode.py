@@ -27,7 +27,7 @@ from fintts_trainer.codecs.firefly.mel import mel_filters
 from fintts_trainer.codecs.firefly.network import FireflyNetwork
 from fintts_trainer.codecs.s1.codec import S1Codec, add_tables
 from fintts_trainer.codecs.s1.network import S1Network
-from fintts_trainer.step_clock import memory_peak_bytes, synchronize
+from fintts_trainer.loop.step_clock import memory_peak_bytes, synchronize
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,7 +4,7 @@
 
 OpenAudio S1-mini's full shape (860 million random bfloat16 weights, 28 + 4 layers) with the
 reference run's adapter: rank 8 on attention, MLP, embeddings and heads, float32. The steps are the
-product's own (`fintts_trainer.step`), over 8 and over 32 utterances of 100 text tokens and 300
+product's own (`fintts_trainer.loop.step`), over 8 and over 32 utterances of 100 text tokens and 300
 frames, eager and compiled; on an H100 all of it is meant to take less than eight minutes. `--quick`
 takes a narrow model of the same depth, one utterance and no compilation, to try the program on a
 CPU.
@@ -40,13 +40,13 @@ from speak import seconds_of
 from fintts_inputs.codec.find import find_codec
 from fintts_inputs.config import LoraConfig
 from fintts_trainer.codecs import open_codec
+from fintts_trainer.loop.step import backward
+from fintts_trainer.loop.step_clock import StepClock, matmul_peak, synchronize
 from fintts_trainer.machine.memory import PeakMeter, need_of_step
 from fintts_trainer.model.compiled import compile_layers
 from fintts_trainer.model.flat_adapter import FlatAdapter
 from fintts_trainer.model.fused_layers import fuse_layers
 from fintts_trainer.model.lora import add_adapter, trainable
-from fintts_trainer.step import backward
-from fintts_trainer.step_clock import StepClock, matmul_peak, synchronize
 
 if TYPE_CHECKING:
     from peft import PeftModel

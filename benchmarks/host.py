@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING
 import torch
 from launches import CPU, adapted_model, data_of, narrow_shape
 
+from fintts_trainer.loop.step import backward, mean_losses
+from fintts_trainer.loop.step_clock import StepClock
 from fintts_trainer.model.flat_adapter import FlatAdapter
 from fintts_trainer.model.fused_layers import fuse_layers
-from fintts_trainer.step import backward, mean_losses
-from fintts_trainer.step_clock import StepClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -4,8 +4,8 @@
 
 A GPU computes the operations of a step as fast as the CPU can launch them, and stands still while
 the CPU waits for a number that it has computed. The counts need no GPU: they are those of the
-product's own step (`fintts_trainer.step`), with S1-mini's 28 + 4 layers in bfloat16, its default
-adapter and one micro-batch; the width is small, since it changes no count.
+product's own step (`fintts_trainer.loop.step`), with S1-mini's 28 + 4 layers in bfloat16, its
+default adapter and one micro-batch; the width is small, since it changes no count.
 
 - A launch is an operation that computes or copies: views and allocations are free. `F.rms_norm`
   counts as one forward and one backward, as on a GPU; a CPU composes it of others. Attention
@@ -44,12 +44,12 @@ from fintts_trainer.data.feed import StepData
 from fintts_trainer.families.base import Example
 from fintts_trainer.families.fish import TARGETS
 from fintts_trainer.families.fish.model import DualAR
+from fintts_trainer.loop.step import backward
+from fintts_trainer.loop.step_clock import StepClock
 from fintts_trainer.model import layer_nodes
 from fintts_trainer.model.flat_adapter import FlatAdapter
 from fintts_trainer.model.fused_layers import FusedLayer, fuse_layers
 from fintts_trainer.model.lora import add_adapter
-from fintts_trainer.step import backward
-from fintts_trainer.step_clock import StepClock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

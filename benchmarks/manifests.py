@@ -33,7 +33,7 @@ from fintts_store.checkpoints import commit
 from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.manifest import Manifest, ManifestFile
 from fintts_store.checkpoints.retention import best_of
-from fintts_store.parallel import SMALL_AT_ONCE, in_parallel
+from fintts_store.network.parallel import SMALL_AT_ONCE, in_parallel
 from fintts_store.upkeep import survey
 from fintts_store.upkeep.survey import survey_run
 from radosgw import missing_programs, radosgw

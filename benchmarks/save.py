@@ -47,6 +47,9 @@ from fintts_store.runs.runs import create_run
 from fintts_trainer.checkpoint import LoopState
 from fintts_trainer.families.fish import TARGETS
 from fintts_trainer.families.fish.model import DualAR
+from fintts_trainer.loop.step_clock import StepClock
+from fintts_trainer.loop.step_queue import StepQueue
+from fintts_trainer.loop.training import Training
 from fintts_trainer.machine.gpu_meter import GpuMeter
 from fintts_trainer.model.flat_adapter import FlatAdapter
 from fintts_trainer.model.lora import add_adapter, write_adapter
@@ -56,10 +59,7 @@ from fintts_trainer.processes.world import World
 from fintts_trainer.session.job import Job
 from fintts_trainer.session.preemption import Preemption
 from fintts_trainer.session.session import open_session
-from fintts_trainer.step_clock import StepClock
-from fintts_trainer.step_queue import StepQueue
 from fintts_trainer.train import save
-from fintts_trainer.training import Training
 
 if TYPE_CHECKING:
     from fintts_trainer.data.feed import Feed

@@ -33,8 +33,8 @@ from fintts_inputs.speech.sampling import SamplingOptions
 from fintts_trainer.families.fish import TARGETS
 from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.families.fish.speech import SERVED, FishFrames
+from fintts_trainer.loop.step_clock import synchronize
 from fintts_trainer.model.lora import add_adapter
-from fintts_trainer.step_clock import synchronize
 from fintts_trainer.synthesis.frames import generate, plain
 from fintts_trainer.synthesis.request import SpeechRequest
 

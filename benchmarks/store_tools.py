@@ -22,7 +22,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests" / "support"))
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer
 from fintts_store.checkpoints.restore import restore
-from fintts_store.parallel import in_parallel
+from fintts_store.network.parallel import in_parallel
 from fintts_store.runs.claims import take_claim
 from fintts_store.store import CHUNK_BYTES
 from s3_servers import BUCKET, KEY, SECRET

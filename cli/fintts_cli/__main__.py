@@ -21,7 +21,7 @@ def main(*, as_module: bool = False) -> None:
     # Only now: until here the current folder may have been where modules are looked for.
     import signal
 
-    from fintts_store.streams import take_over
+    from fintts_store.output.streams import take_over
 
     take_over()
     for number in (signal.SIGTERM, signal.SIGHUP):

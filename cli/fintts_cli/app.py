@@ -12,16 +12,16 @@ import typer
 
 from fintts_cli.commands.strict import USAGE_ERROR
 from fintts_cli.commands.table import CloudCommands, CommandTable, DataCommands, StoreCommands
-from fintts_cli.equipment import equipped
 from fintts_cli.errors import CliError
-from fintts_cli.terminal import EXIT_UNREAD, Terminal
+from fintts_cli.terminal.terminal import EXIT_UNREAD, Terminal
 from fintts_cli.timed_call import is_overdue
+from fintts_cli.workplace.equipment import equipped
 from fintts_cost import __version__
 from fintts_cost.errors import CostError, OverBudget
 from fintts_inputs.errors import BadFactor, FolderMissing, InputError
 from fintts_store.errors import StoreError
-from fintts_store.redaction import without_secrets
-from fintts_store.streams import trouble_of
+from fintts_store.output.redaction import without_secrets
+from fintts_store.output.streams import trouble_of
 
 WANTS_JSON = "fintts_cli.json"
 """The key in click's Context.meta that says whether errors are JSON, too."""
@@ -227,7 +227,7 @@ def _refuse_lost_folder() -> None:
 
 def _keep_traceback() -> str:
     """Writes the traceback to a file; returns the file's name, or how to see the traceback."""
-    from fintts_cli.state_folder import state_directory
+    from fintts_cli.workplace.state_folder import state_directory
 
     moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
     try:

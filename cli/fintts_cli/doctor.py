@@ -25,8 +25,8 @@ from fintts_cli.rental_checks import RentalChecks
 from fintts_cli.settings.hub_model import SCHEME, HubModel
 from fintts_cli.settings.option_names import naming_origins
 from fintts_cli.sound_packages import require_readers
-from fintts_cli.state_folder import home_folder, open_state, state_directory
 from fintts_cli.views.units import counted, size
+from fintts_cli.workplace.state_folder import home_folder, open_state, state_directory
 from fintts_cost import __version__
 from fintts_cost.errors import CostError
 from fintts_cost.money import Price, dollars
@@ -41,14 +41,14 @@ from fintts_inputs.notify.urls import shown
 from fintts_inputs.recordings.files import only_recordings_in
 from fintts_inputs.trackers import keys_of
 from fintts_store.errors import StoreError
-from fintts_store.probes import CONDITIONAL_WRITE, Finding, Outcome, Verdict, probe_store
+from fintts_store.probes.probes import CONDITIONAL_WRITE, Finding, Outcome, Verdict, probe_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from fintts_cli.settings.read import ReadSettings
-    from fintts_cli.workplace import Workplace
+    from fintts_cli.workplace.workplace import Workplace
     from fintts_inputs.recordings.files import Recordings
 
     Probe = Callable[[], Finding]

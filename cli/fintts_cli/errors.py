@@ -7,7 +7,7 @@ CliError
 └── CloudError        4   no offer, no credentials, no instance
 """
 
-from fintts_store.redaction import without_secrets
+from fintts_store.output.redaction import without_secrets
 
 
 class CliError(Exception):

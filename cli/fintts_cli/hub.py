@@ -23,8 +23,8 @@ from fintts_inputs.errors import BaseModelProblem, InputError
 from fintts_inputs.eval_models import recogniser_files
 from fintts_store.errors import first_line
 from fintts_store.file_names import BASE_MODEL, CODEC, EVAL_MODEL, is_weights_name
-from fintts_store.proxies import TO_WRITE, is_url, malformed_proxy
-from fintts_store.redaction import clean_logs, fault_of_secret, remember_secrets
+from fintts_store.network.proxies import TO_WRITE, is_url, malformed_proxy
+from fintts_store.output.redaction import clean_logs, fault_of_secret, remember_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

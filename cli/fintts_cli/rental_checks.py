@@ -24,7 +24,7 @@ from fintts_cli.launch.preconditions import REAP_BY_CRON, refuse_endless, unarme
 from fintts_cli.places import cloud_of, clouds_named
 from fintts_cli.views.units import counted
 from fintts_cost.money import dollars
-from fintts_store.probes import Finding, Verdict
+from fintts_store.probes.probes import Finding, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from fintts_cli.infra.sky.sellers.account import Account
     from fintts_cli.settings.model import Settings
     from fintts_cli.settings.read import ReadSettings
-    from fintts_cli.workplace import Workplace
+    from fintts_cli.workplace.workplace import Workplace
 
 PLACES_ASKED = 8
 """how many places to ask for their quota, cheapest first"""

@@ -39,12 +39,12 @@ from fintts_inputs.data.packing import pack_folder
 from fintts_trainer.data.batches import collate, in_batches
 from fintts_trainer.data.encode import encode_utterances
 from fintts_trainer.data.order import Order
-from fintts_trainer.evaluate import evaluate
 from fintts_trainer.families.fish import FishFamily
 from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.families.fish.prompt import SPEAKER
 from fintts_trainer.families.fish.tokenizer import SPLIT_PATTERN
 from fintts_trainer.families.fish.weights import to_fish
+from fintts_trainer.loop.evaluate import evaluate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -19,8 +19,8 @@ from fintts_inputs.data.files import read_codes, read_text
 from fintts_inputs.data.holdout import is_held_out
 from fintts_inputs.data.pairs import find_pairs
 from fintts_trainer.data.batches import in_batches
-from fintts_trainer.evaluate import evaluate
 from fintts_trainer.families import open_base
+from fintts_trainer.loop.evaluate import evaluate
 
 BASE_MODEL = Path(__file__).parent / "sound" / "base_model"
 FRACTION = 0.1

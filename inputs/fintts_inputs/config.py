@@ -20,7 +20,7 @@ from pydantic import (
 )
 
 from fintts_inputs.config_changes import SPOKEN, Change, differing, flat
-from fintts_store.visible import is_visible
+from fintts_store.output.visible import is_visible
 
 Target = Literal["attention", "mlp", "embeddings", "heads"]
 Monitor = Literal[

@@ -13,7 +13,7 @@ InputError
 
 from __future__ import annotations
 
-from fintts_store.redaction import without_secrets
+from fintts_store.output.redaction import without_secrets
 
 
 class InputError(Exception):

@@ -11,8 +11,8 @@ import os
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from fintts_store.reach import obstacle_to
-from fintts_store.redaction import remember_secrets
+from fintts_store.network.reach import obstacle_to
+from fintts_store.output.redaction import remember_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -25,10 +25,10 @@ from fintts_store.checkpoints.uploader import is_uploading
 from fintts_store.errors import StoreError
 from fintts_store.layout import traceback_key
 from fintts_store.opening import open_store
-from fintts_store.redaction import clean_logs, without_secrets
+from fintts_store.output.redaction import clean_logs, without_secrets
+from fintts_store.output.streams import take_over
+from fintts_store.output.visible import visible
 from fintts_store.runs.records import StopReason
-from fintts_store.streams import take_over
-from fintts_store.visible import visible
 from fintts_trainer.errors import PeerLost, TrainerError
 from fintts_trainer.processes.launcher import ProcessGroup, trainer_command
 from fintts_trainer.processes.layout import ProcessLayout

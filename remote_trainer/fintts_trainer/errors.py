@@ -11,7 +11,7 @@ TrainerError
 
 from __future__ import annotations
 
-from fintts_store.redaction import without_secrets
+from fintts_store.output.redaction import without_secrets
 
 
 class TrainerError(Exception):

@@ -17,7 +17,7 @@ from fintts_store.checkpoints.manifest import of_another_base_model
 from fintts_store.checkpoints.restore import restore
 from fintts_store.disk.reading import read_limited
 from fintts_store.errors import StoreError
-from fintts_store.retrying import insist
+from fintts_store.network.retrying import insist
 from fintts_store.runs.limits import STATE_BYTES
 from fintts_store.runs.runs import read_configurations
 from fintts_trainer.checkpoint import STATE_FILE, copy_from_first, read_checkpoint
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from fintts_inputs.config_changes import Change
     from fintts_store.checkpoints.manifest import Manifest
     from fintts_store.layout import CommitName
+    from fintts_trainer.loop.training import Training
     from fintts_trainer.processes.random_state import RandomState
     from fintts_trainer.session.session import Session
-    from fintts_trainer.training import Training
 
 
 def resume(training: Training) -> None:

@@ -26,6 +26,9 @@ from fintts_trainer.data.pack_of_run import PackOfRun
 from fintts_trainer.families import open_configured
 from fintts_trainer.forecast.forecaster import Forecaster
 from fintts_trainer.forecast.replanner import replanner_of
+from fintts_trainer.loop.step_clock import StepClock, matmul_peak
+from fintts_trainer.loop.step_queue import ON_A_GPU, StepQueue
+from fintts_trainer.loop.training import Training
 from fintts_trainer.machine.allocator import keep_freed_memory
 from fintts_trainer.machine.capacity import check_disk, fit_into_memory
 from fintts_trainer.machine.device_notes import device_notes, unfused_note
@@ -45,10 +48,7 @@ from fintts_trainer.samples.open import open_samples
 from fintts_trainer.session.deadline import Pace, measured
 from fintts_trainer.session.job import fetch_base_model, fetch_initial_adapter
 from fintts_trainer.session.session import StoreSession
-from fintts_trainer.step_clock import StepClock, matmul_peak
-from fintts_trainer.step_queue import ON_A_GPU, StepQueue
 from fintts_trainer.tracking.tracker import ProcessTracker, TrackedRun
-from fintts_trainer.training import Training
 
 if TYPE_CHECKING:
     from peft import PeftModel

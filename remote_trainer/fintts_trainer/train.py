@@ -11,16 +11,17 @@ from fintts_store.checkpoints.commit import CheckpointFacts
 from fintts_store.disk.durable import durable_directory
 from fintts_store.runs.records import Phase, Result, StopReason
 from fintts_store.runs.runs import read_result
-from fintts_trainer.check import check, judge_samples
 from fintts_trainer.data.prefetch import prefetched
-from fintts_trainer.finish import end_preempted, finish
+from fintts_trainer.loop.check import check, judge_samples
+from fintts_trainer.loop.finish import end_preempted, finish
+from fintts_trainer.loop.reasons import PREEMPTED, external_reason, reason_to_end
+from fintts_trainer.loop.step import read_steps, take_step
 from fintts_trainer.machine.capacity import full_disk_explained
 from fintts_trainer.machine.local_gpus import local_gpus
 from fintts_trainer.processes.hang_limits import save_limit
 from fintts_trainer.processes.progress import ProgressFile
 from fintts_trainer.processes.random_state import random_state
 from fintts_trainer.processes.world import World
-from fintts_trainer.reasons import PREEMPTED, external_reason, reason_to_end
 from fintts_trainer.recordings.stage import encode_recordings
 from fintts_trainer.samples.in_training import begin_samples, speak_if_due
 from fintts_trainer.samples.open import open_measures
@@ -33,15 +34,14 @@ from fintts_trainer.session.late_start import (
 from fintts_trainer.session.local_checkpoints import describe_local, remove_local
 from fintts_trainer.session.session import StoreSession, open_session
 from fintts_trainer.setup import set_up
-from fintts_trainer.step import read_steps, take_step
 
 if TYPE_CHECKING:
-    from fintts_trainer.reasons import Reason
+    from fintts_trainer.loop.reasons import Reason
+    from fintts_trainer.loop.training import Training
     from fintts_trainer.recordings.stage import Early
     from fintts_trainer.session.job import Job
     from fintts_trainer.session.preemption import Preemption
     from fintts_trainer.session.session import Session
-    from fintts_trainer.training import Training
 
 
 def train(job: Job, preemption: Preemption) -> Result | None:

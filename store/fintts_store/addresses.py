@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 from fintts_store.errors import StoreDenied
-from fintts_store.visible import is_visible
+from fintts_store.output.visible import is_visible
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:|[^/]*://|(?i:s3|gs|https?|file)//")
 """Two letters at least: `C:` is a drive. A colon that was left out makes no folder."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from fintts_store.patience import Patience
-from fintts_store.reach import Obstacle
+from fintts_store.network.patience import Patience
+from fintts_store.network.reach import Obstacle
 from fintts_store.store import Store
 
 

@@ -25,7 +25,7 @@ StoreError
 
 from typing import ClassVar
 
-from fintts_store.redaction import without_secrets
+from fintts_store.output.redaction import without_secrets
 
 
 def first_line(error: BaseException) -> str:

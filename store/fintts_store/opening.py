@@ -5,7 +5,7 @@ from fintts_store.backends.directory import DirectoryBackend
 from fintts_store.backends.s3.addresses.endpoint import canonical_endpoint
 from fintts_store.backends.s3.backend import S3Backend
 from fintts_store.errors import StoreError
-from fintts_store.patience import PATIENT, Patience
+from fintts_store.network.patience import PATIENT, Patience
 from fintts_store.store import Store
 
 FOLDERS = DirectoryBackend()

@@ -21,8 +21,8 @@ from fintts_cli import doctor
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.infra.sky import clouds
 from fintts_cli.infra.sky.sky import SkyInfra
-from fintts_cli.workplace import Workplace
-from fintts_store.probes import CONDITIONAL_WRITE, Finding, Outcome, Verdict
+from fintts_cli.workplace.workplace import Workplace
+from fintts_store.probes.probes import CONDITIONAL_WRITE, Finding, Outcome, Verdict
 from tiny_run import TINY
 
 

@@ -14,9 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import fintts_cli
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
 from fintts_cli.views.page import Page
-from fintts_store.visible import visible, visible_json
+from fintts_store.output.visible import visible, visible_json
 from hostile_stores import BIDI, CSI, EVIL, OSC_52
 
 SECRET = "wJalrXUtnFEMIK7MDENGbPxRfiCYzzzEXAMPLEKEY"
@@ -55,7 +55,9 @@ def test_nothing_but_terminal_its_bars_and_its_screen_writes_to_the_terminal() -
         if (ways := list(ways_out(path.read_text())))
     }
     assert len(modules) > 80
-    assert found.keys() == {"terminal.py", "bars.py", "live_screen.py"}, found
+    assert found.keys() == {
+        f"terminal/{name}.py" for name in ("terminal", "bars", "live_screen")
+    }, found
 
 
 @pytest.mark.parametrize(

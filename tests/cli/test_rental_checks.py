@@ -17,7 +17,7 @@ from fintts_cli.errors import CloudError
 from fintts_cli.infra.sky.sellers.account import Account
 from fintts_cli.infra.sky.server.plugins import OUR_PLUGINS, PLUGINS
 from fintts_cli.rental_checks import ending_finding, keys_finding, seller_finding
-from fintts_store.probes import Finding, Verdict
+from fintts_store.probes.probes import Finding, Verdict
 
 
 @pytest.fixture

@@ -16,9 +16,9 @@ from typer.testing import Result
 from cli_project import write_project
 from command_line import invoke
 from fintts_cli.commands import opening
-from fintts_cli.equipment import Equipment
 from fintts_cli.infra import Infra
 from fintts_cli.places import cloud_of
+from fintts_cli.workplace.equipment import Equipment
 from fintts_store import opening as stores
 
 SHED = '''

@@ -29,8 +29,8 @@ BOX = '''
 """Stores in boxes, which lie in this process's memory: box://NAME."""
 
 from fintts_store.backend import Grant
-from fintts_store.probes import Finding, Probe
-from fintts_store.reach import Obstacle
+from fintts_store.probes.probes import Finding, Probe
+from fintts_store.network.reach import Obstacle
 from memory_store import MemoryStore
 
 TRIED = []

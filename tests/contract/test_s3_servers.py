@@ -31,9 +31,9 @@ from fintts_store.errors import (
     StoreFull,
     StoreUnreachable,
 )
+from fintts_store.network.patience import PATIENT, Patience
 from fintts_store.opening import open_store
-from fintts_store.patience import PATIENT, Patience
-from fintts_store.promise import read_promise, require_promise
+from fintts_store.probes.promise import read_promise, require_promise
 from fintts_store.runs.claims import take_claim
 from fintts_store.store import Store
 from s3_as_it_is import (

@@ -22,7 +22,7 @@ from fintts_store.errors import (
     StoreError,
 )
 from fintts_store.layout import PROMISE
-from fintts_store.promise import NamesItsServer, read_promise, require_promise, server_of
+from fintts_store.probes.promise import NamesItsServer, read_promise, require_promise, server_of
 from fintts_store.runs.claims import take_claim
 from fintts_store.runs.limits import RECORD_BYTES
 from fintts_store.store import CHUNK_BYTES, Entry, Store

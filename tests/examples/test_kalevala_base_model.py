@@ -17,9 +17,9 @@ from fintts_inputs.data.packing import pack_folder
 from fintts_inputs.data.pairs import split
 from fintts_trainer.data.batches import in_batches
 from fintts_trainer.data.encode import encode_utterances
-from fintts_trainer.evaluate import evaluate
 from fintts_trainer.families.fish import FishBase, FishFamily
 from fintts_trainer.families.weight_files import read_state_dict
+from fintts_trainer.loop.evaluate import evaluate
 from kalevala import KALEVALA, script
 
 BASE = KALEVALA / "base_model"

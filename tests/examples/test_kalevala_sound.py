@@ -22,9 +22,9 @@ from fintts_trainer.codecs.base import Codec
 from fintts_trainer.codecs.s1.codec import S1Codec
 from fintts_trainer.codecs.s1.network import S1Network
 from fintts_trainer.data.batches import in_batches
-from fintts_trainer.evaluate import evaluate
 from fintts_trainer.families.fish import FishFamily
 from fintts_trainer.families.weight_files import read_state_dict
+from fintts_trainer.loop.evaluate import evaluate
 from fintts_trainer.synthesis.wav import wav_of
 from kalevala import KALEVALA, script
 from waves import Samples, voice

@@ -32,7 +32,7 @@ from fintts_cli.runs.journal import Journal, JournalEntry
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.disk.digest import sha256_of
 from fintts_store.errors import InvalidRecord
-from fintts_store.promise import require_promise
+from fintts_store.probes.promise import require_promise
 from fintts_store.runs.ledger import take_launch, write_sighting
 from fintts_store.runs.noted_process import Fate, NotedProcess
 from fintts_store.runs.runs import request_stop

@@ -23,13 +23,13 @@ from fintts_store.backends.s3.credentials.grant import grant_for_run
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.errors import StoreDenied, StoreError, StoreUnreachable
 from fintts_store.opening import at_endpoint, open_store
-from fintts_store.redaction import (
+from fintts_store.output.redaction import (
     clean_logs,
     fault_of_secret,
     remember_secrets,
     without_secrets,
 )
-from fintts_store.visible import one_line, visible
+from fintts_store.output.visible import one_line, visible
 from s3_servers import QUICK, make_bucket
 from screen import at_a_terminal
 

@@ -28,8 +28,8 @@ from fintts_store.checkpoints.restore import restore_newest
 from fintts_store.checkpoints.uploader import Uploader
 from fintts_store.disk.durable import durable_directory
 from fintts_store.errors import StoreError
+from fintts_store.network.patience import PATIENT
 from fintts_store.opening import open_store
-from fintts_store.patience import PATIENT
 from fintts_store.runs.claims import take_claim
 from fintts_store.store import Store
 

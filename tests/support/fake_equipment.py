@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from fake_sky import FakeSky
-from fintts_cli.equipment import Equipment
 from fintts_cli.infra import Infra
 from fintts_cli.infra.local.local import LocalInfra
 from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.places import LOCAL
+from fintts_cli.workplace.equipment import Equipment
 
 
 def equipment_with(sky: FakeSky) -> Equipment:

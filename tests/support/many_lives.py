@@ -16,12 +16,12 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from fintts_trainer import step as step_module
 from fintts_trainer.__main__ import main
+from fintts_trainer.loop import step as step_module
 
 if TYPE_CHECKING:
-    from fintts_trainer.step_queue import FinishedStep
-    from fintts_trainer.training import Training
+    from fintts_trainer.loop.step_queue import FinishedStep
+    from fintts_trainer.loop.training import Training
 
 LONGEST_WAIT_SECONDS = 300.0
 A_STEP_SECONDS = 0.05

@@ -16,7 +16,7 @@ from moto.server import ThreadedMotoServer
 from atomic_moto import make_puts_atomic
 from fintts_store.backends.s3.addresses.address import S3Address
 from fintts_store.backends.s3.transfer.parts import Parts
-from fintts_store.patience import PATIENT
+from fintts_store.network.patience import PATIENT
 
 BUCKET = "fintts-test"
 KEY, SECRET = "testing", "only-on-loopback"

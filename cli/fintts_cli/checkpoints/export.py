@@ -15,7 +15,7 @@ from fintts_cli.checkpoints.card import adapter_card, merged_card
 from fintts_cli.checkpoints.export_format import Format
 from fintts_cli.checkpoints.export_record import ExportRecord, Origin
 from fintts_cli.errors import CheckFailed
-from fintts_cli.local_trainer import merge
+from fintts_cli.trainer_process.local_trainer import merge
 from fintts_cli.views.units import size
 from fintts_inputs.base_model.families import BaseModelConfig, read_config
 from fintts_inputs.base_model.files import CONFIG, DOCUMENTS, README
@@ -23,7 +23,7 @@ from fintts_inputs.base_model.fish.config import FISH
 from fintts_store.disk.durable import durable_directory, make_directories
 from fintts_store.disk.errors import explained
 from fintts_store.errors import KeyNotFound, StoreFull
-from fintts_store.fetch import fetch
+from fintts_store.network.fetch import fetch
 from fintts_store.store import TEMPORARY_PREFIX
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from fintts_cli.terminal import Terminal
+    from fintts_cli.terminal.terminal import Terminal
     from fintts_store.checkpoints.manifest import Manifest
     from fintts_store.layout import CommitName
     from fintts_store.store import Store

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from fintts_cli.prices.source import OfferSource
     from fintts_cli.settings.model import Settings
     from fintts_cli.settings.read import ReadSettings
-    from fintts_cli.terminal import Terminal
-    from fintts_cli.workplace import Workplace
+    from fintts_cli.terminal.terminal import Terminal
+    from fintts_cli.workplace.workplace import Workplace
     from fintts_cost.plan.candidate import Candidate
     from fintts_cost.plan.launch import LaunchPlan
 

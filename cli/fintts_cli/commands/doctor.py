@@ -25,13 +25,13 @@ from fintts_cli.commands.options import (
 from fintts_cli.doctor import LONGEST_NAME, Doctor, refuse
 from fintts_cli.settings.cross_checks import refuse_senseless
 from fintts_cli.settings.facts import Facts
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
 from fintts_cli.views.checks.doctor import examination_document, render_settings, settings_document
 from fintts_cli.views.checks.outcomes import hint_lines, outcome_line
-from fintts_store.probes import Verdict
+from fintts_store.probes.probes import Verdict
 
 if TYPE_CHECKING:
-    from fintts_store.probes import Outcome
+    from fintts_store.probes.probes import Outcome
 
 
 def doctor(

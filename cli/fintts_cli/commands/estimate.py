@@ -30,7 +30,7 @@ from fintts_cli.commands.options import (
     ValidationEvery,
 )
 from fintts_cli.estimate.shown import Shown
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
 from fintts_cli.views.estimate.text import estimate_text
 from fintts_cli.views.prices.choices import choices_table
 from fintts_cost.plan.over_budget import refuse_over_budget

@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING, Protocol
 from rich.text import Text
 
 from fintts_cli.errors import CheckFailed, CloudError
-from fintts_cli.live_screen import live_screen
 from fintts_cli.runs.instances.requested import instances_of, take_down
 from fintts_cli.runs.instances.tear_down import goes_on, unknown_end
 from fintts_cli.runs.status.curve import CheckCurve
 from fintts_cli.runs.status.follow import follow
 from fintts_cli.runs.status.listing import look_at, write_news
+from fintts_cli.terminal.live_screen import live_screen
 from fintts_cli.views.status.runs import render_live_line
 from fintts_cli.views.status.screen import Watched, screen_lines
-from fintts_store.visible import one_line
+from fintts_store.output.visible import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from fintts_cli.runs.status.view import RunView
-    from fintts_cli.terminal import Terminal
+    from fintts_cli.terminal.terminal import Terminal
     from fintts_cli.views.page import Page
-    from fintts_cli.workplace import Workplace
+    from fintts_cli.workplace.workplace import Workplace
     from fintts_store.errors import StoreUnreachable
     from fintts_store.store import Store
 

@@ -18,8 +18,8 @@ from fintts_cli.places import canonical_infra
 from fintts_cli.prices.snapshot import Snapshot
 from fintts_cli.settings.hub_model import HubModel, looks_like_id
 from fintts_cli.settings.template import render_project_file
-from fintts_cli.terminal import Terminal
-from fintts_cli.workplace import Workplace
+from fintts_cli.terminal.terminal import Terminal
+from fintts_cli.workplace.workplace import Workplace
 from fintts_inputs.errors import InputError
 from fintts_store.disk.durable import create_file, write_file
 from fintts_store.errors import StoreError

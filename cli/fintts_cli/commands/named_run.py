@@ -12,9 +12,9 @@ from fintts_store.runs.runs import list_runs, newest_run
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from fintts_cli.terminal import Terminal
-    from fintts_cli.workplace import Workplace
-    from fintts_store.patience import Patience
+    from fintts_cli.terminal.terminal import Terminal
+    from fintts_cli.workplace.workplace import Workplace
+    from fintts_store.network.patience import Patience
     from fintts_store.store import Store
 
 

@@ -6,16 +6,16 @@ from dataclasses import replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from fintts_cli import state_folder
-from fintts_cli.equipment import equipment
-from fintts_cli.known_stores import KnownStores
 from fintts_cli.places import LOCAL, cloud_of
 from fintts_cli.prices.snapshot import Snapshot
 from fintts_cli.prices.source import FirstToKnow
 from fintts_cli.runs.journal import Journal
 from fintts_cli.settings.hub_model import SCHEME, HubModel, parse
 from fintts_cli.settings.read import read_settings
-from fintts_cli.workplace import Workplace
+from fintts_cli.workplace import state_folder
+from fintts_cli.workplace.equipment import equipment
+from fintts_cli.workplace.known_stores import KnownStores
+from fintts_cli.workplace.workplace import Workplace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fintts_cli.prices.source import OfferSource
     from fintts_cli.settings.model import Settings
     from fintts_cli.settings.read import ReadSettings
-    from fintts_cli.terminal import Terminal
+    from fintts_cli.terminal.terminal import Terminal
 
 
 def open_workplace() -> Workplace:

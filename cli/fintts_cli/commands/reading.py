@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
     from pathlib import Path
 
-    from fintts_cli.terminal import Terminal
+    from fintts_cli.terminal.terminal import Terminal
 
 
 @contextmanager

@@ -23,7 +23,6 @@ from fintts_cli.commands.options import (
 )
 from fintts_cli.commands.targets import refuse_in_store, refuse_unwritable
 from fintts_cli.errors import UsageProblem
-from fintts_cli.local_trainer import require_trainer
 from fintts_cli.sound_packages import require_readers
 from fintts_cli.speech.models import base_folder, codec_of
 from fintts_cli.speech.speaker import speak as speak_with_trainer
@@ -38,7 +37,8 @@ from fintts_cli.speech.voices import (
     original_of,
     with_files,
 )
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
+from fintts_cli.trainer_process.local_trainer import require_trainer
 from fintts_cli.views.mel_picture import mel_picture
 from fintts_cli.views.speech import SpeechView, render_spoken, warnings_of
 from fintts_inputs.folder import nfc

@@ -35,7 +35,6 @@ from fintts_cli.launch import record as run_record
 from fintts_cli.launch import resume, upload
 from fintts_cli.launch.kept_data import is_missing, kept_data
 from fintts_cli.launch.reporting import require_reporting
-from fintts_cli.local_trainer import require_eval, require_trainer, run_trainer
 from fintts_cli.places import LOCAL
 from fintts_cli.runs.clock import refuse_wrong_clock
 from fintts_cli.runs.earlier_launches import so_far
@@ -45,14 +44,15 @@ from fintts_cli.runs.status.phase import BAD_ENDINGS
 from fintts_cli.runs.status.stop_reason import how_it_stopped, patience_of
 from fintts_cli.settings.cross_checks import refuse_senseless
 from fintts_cli.settings.option_names import keyed, naming_origins
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
+from fintts_cli.trainer_process.local_trainer import require_eval, require_trainer, run_trainer
 from fintts_cli.views.data.pairs import first_warnings
 from fintts_cli.wording import iso_second
-from fintts_cli.workplace import Workplace
+from fintts_cli.workplace.workplace import Workplace
 from fintts_inputs.hang_factor import factor_in
 from fintts_inputs.trackers import named
 from fintts_store.checkpoints.listing import list_commits
-from fintts_store.promise import require_promise
+from fintts_store.probes.promise import require_promise
 from fintts_store.runs.runs import read_result, read_run
 
 if TYPE_CHECKING:

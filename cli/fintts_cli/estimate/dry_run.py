@@ -17,10 +17,10 @@ from fintts_cli.errors import CheckFailed, ConfigError
 from fintts_cli.estimate.pace import DryPace, remember_dry_pace
 from fintts_cli.launch import record as run_record
 from fintts_cli.launch import upload
-from fintts_cli.local_trainer import require_trainer, run_trainer_quietly
 from fintts_cli.places import LOCAL
-from fintts_cli.state_folder import open_state
+from fintts_cli.trainer_process.local_trainer import require_trainer, run_trainer_quietly
 from fintts_cli.wording import iso_second
+from fintts_cli.workplace.state_folder import open_state
 from fintts_cost.money import Price
 from fintts_cost.plan.candidate import Terms
 from fintts_inputs.config import SamplesConfig

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fintts_cli.estimate.run_inputs import RunInputs
     from fintts_cli.prices.source import OfferSource
     from fintts_cli.settings.read import ReadSettings
-    from fintts_cli.workplace import Workplace
+    from fintts_cli.workplace.workplace import Workplace
     from fintts_cost.estimate.result import Estimate
     from fintts_cost.plan.candidate import Candidate
     from fintts_cost.prices.offer import Offer

@@ -9,7 +9,7 @@ from fintts_cli.estimate.run import pace_before
 if TYPE_CHECKING:
     from fintts_cli.estimate.run_inputs import RunInputs
     from fintts_cli.settings.model import Settings
-    from fintts_cli.workplace import Workplace
+    from fintts_cli.workplace.workplace import Workplace
 
 
 def is_pace_missing(here: Workplace, settings: Settings, inputs: RunInputs) -> bool:

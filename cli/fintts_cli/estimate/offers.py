@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fintts_cli.prices.source import OfferSource
     from fintts_cli.settings.model import Settings
     from fintts_cli.settings.read import ReadSettings
-    from fintts_cli.workplace import Workplace
+    from fintts_cli.workplace.workplace import Workplace
     from fintts_cost.estimate.result import Estimate
     from fintts_cost.money import Price
     from fintts_cost.plan.outlook import Outlook

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fintts_cli.estimate.past_runs import PastRun
     from fintts_cli.launch.upload import CheckedInputs
     from fintts_cli.settings.model import Settings
-    from fintts_cli.workplace import Workplace
+    from fintts_cli.workplace.workplace import Workplace
     from fintts_inputs.base_model.shape import ModelShape
     from fintts_store.store import Store
 

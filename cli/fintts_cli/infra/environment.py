@@ -2,8 +2,8 @@
 
 A rented machine gets nothing by default: it has its own libraries, GPUs and network. A task names
 what it needs (`FINTTS_…` in its envs); the store's key is passed as a secret made for the run. A
-proxy stays here: `fintts_store.reach` refuses a store that only the proxy reaches, and the S3
-store's `certificates.py` refuses one that only a file of this machine makes trusted.
+proxy stays here: `fintts_store.network.reach` refuses a store that only the proxy reaches, and the
+S3 store's `certificates.py` refuses one that only a file of this machine makes trusted.
 
 A run on this machine gets what makes the machine the same for the run as for you, but nothing that
 would replace the bundle's code: no PYTHONPATH, and none of the settings, which the task holds.

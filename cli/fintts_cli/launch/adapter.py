@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import UsageProblem
-from fintts_cli.local_trainer import import_lora, require_trainer
+from fintts_cli.trainer_process.local_trainer import import_lora, require_trainer
 from fintts_inputs.base_model.adapter import AS_PEFT, base_digest_of, check_initial_adapter
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from fintts_inputs.data.pack import read_pack
 from fintts_inputs.errors import FolderMissing
 from fintts_store.encoded import find_encoded
-from fintts_store.fetch import fetch
+from fintts_store.network.fetch import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,12 +12,12 @@ from fintts_cli.infra.sky.launch.own_controller import require_own_controller
 from fintts_cli.infra.sky.server.server import refuse_copied_keys
 from fintts_cli.infra.sky.server.session import require_sky
 from fintts_cli.places import cloud_of, clouds_named
-from fintts_cli.state_folder import home_folder
+from fintts_cli.workplace.state_folder import home_folder
 from fintts_store.opening import backend_of
 
 if TYPE_CHECKING:
     from fintts_cli.settings.model import Settings
-    from fintts_cli.workplace import Workplace
+    from fintts_cli.workplace.workplace import Workplace
 
 
 def refuse_unsafe_rental(sky_log: Path, settings: Settings, store_url: str) -> None:

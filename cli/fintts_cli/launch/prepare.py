@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fintts_cli.settings.read import ReadSettings
-    from fintts_cli.workplace import Workplace
+    from fintts_cli.workplace.workplace import Workplace
     from fintts_inputs.config_changes import Change
 
 

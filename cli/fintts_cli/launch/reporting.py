@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fintts_cli.errors import UsageProblem
 from fintts_inputs.notify.urls import shown
 from fintts_inputs.trackers import lost_on_instance, missing_key
-from fintts_store.reach import obstacle_to
+from fintts_store.network.reach import obstacle_to
 
 if TYPE_CHECKING:
     from fintts_cli.settings.model import Settings

@@ -20,7 +20,7 @@ from fintts_cli.runs.instances.sightings import gone, sightings_of
 from fintts_store import layout
 from fintts_store.errors import LaunchTaken, StoreError
 from fintts_store.opening import backend_of
-from fintts_store.promise import require_promise
+from fintts_store.probes.promise import require_promise
 from fintts_store.runs.end_run import end_run
 from fintts_store.runs.ledger import (
     read_ledger,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from fintts_cli.launch.launch import Launch
     from fintts_cli.launch.upload import Inputs
     from fintts_cli.runs.journal import Journal
-    from fintts_cli.workplace import Workplace
+    from fintts_cli.workplace.workplace import Workplace
     from fintts_store.runs.records import Result, RunRecord
 
 

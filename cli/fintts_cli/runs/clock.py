@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fintts_cli.errors import UsageProblem
 from fintts_cli.places import LOCAL
-from fintts_store.clock import skew_of
+from fintts_store.probes.clock import skew_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

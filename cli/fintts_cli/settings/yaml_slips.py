@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from fintts_cli.settings.given import SECRET_KEYS
-from fintts_store.redaction import GONE, without_secrets
+from fintts_store.output.redaction import GONE, without_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_cli.errors import CheckFailed
-from fintts_cli.trainer_answers import follow_trainer
+from fintts_cli.trainer_process.trainer_answers import follow_trainer
 from fintts_inputs.speech.plan import Frames, SpeechAnswer, SpeechDone, Spoken
 
 if TYPE_CHECKING:

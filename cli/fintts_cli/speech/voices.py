@@ -24,7 +24,7 @@ from fintts_store.runs.runs import read_run
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fintts_cli.terminal import Terminal
+    from fintts_cli.terminal.terminal import Terminal
     from fintts_store.checkpoints.manifest import Manifest
     from fintts_store.runs.records import RunRecord
     from fintts_store.store import Store

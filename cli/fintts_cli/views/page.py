@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from rich.cells import cell_len
 from rich.text import Text
 
-from fintts_store.streams import ERRORS
-from fintts_store.visible import one_line
+from fintts_store.output.streams import ERRORS
+from fintts_store.output.visible import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

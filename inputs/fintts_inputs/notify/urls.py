@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from fintts_store.redaction import remember_secrets
+from fintts_store.output.redaction import remember_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -23,7 +23,7 @@ from fintts_trainer.session.deadline import measured
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from fintts_trainer.training import Training
+    from fintts_trainer.loop.training import Training
 
 SPARE_CHECKPOINTS = 2
 """one being written and one being uploaded, in addition to those kept"""

@@ -17,8 +17,8 @@ from fintts_store.disk.digest import sha256_of
 from fintts_store.disk.durable import make_directories, write_file
 from fintts_store.disk.errors import explained
 from fintts_store.errors import StoreError
-from fintts_store.fetch import fetch
-from fintts_store.retrying import insist
+from fintts_store.network.fetch import fetch
+from fintts_store.network.retrying import insist
 from fintts_trainer.codecs import open_codec
 from fintts_trainer.recordings.batches import batches
 from fintts_trainer.session.preemption import GRACE_SECONDS

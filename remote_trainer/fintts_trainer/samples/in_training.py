@@ -16,9 +16,9 @@ from fintts_trainer.session.session import StoreSession
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from fintts_trainer.loop.training import Training
     from fintts_trainer.scoring.scorer import Scores
     from fintts_trainer.session.preemption import Preemption
-    from fintts_trainer.training import Training
 
 
 class Watched(NamedTuple):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fintts_store.disk.reading import read_end
 from fintts_store.errors import Fenced
-from fintts_store.redaction import without_secrets
+from fintts_store.output.redaction import without_secrets
 from fintts_store.runs.claims import refuse_taken_over
 from fintts_store.runs.end_run import end_run, result_by_store
 from fintts_store.runs.limits import LOG_BYTES

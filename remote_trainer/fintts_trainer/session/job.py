@@ -13,7 +13,7 @@ from fintts_inputs.trackers import keys_of, trackers_in
 from fintts_store.checkpoints.going_on import PATIENCE_SECONDS
 from fintts_store.disk.durable import make_directories
 from fintts_store.disk.lock import alone_in
-from fintts_store.fetch import fetch
+from fintts_store.network.fetch import fetch
 from fintts_store.opening import open_store
 from fintts_trainer.errors import NoRun
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fintts_cost.plan.reserve import NO_RECOVERY_SECONDS
-from fintts_store.retrying import insist
+from fintts_store.network.retrying import insist
 from fintts_store.runs.end_run import end_run, result_by_store
 from fintts_store.runs.records import Phase, Result, StopReason
 from fintts_trainer.session.notifier import AT_END_SECONDS

@@ -18,11 +18,11 @@ from fintts_store.checkpoints.uploader import Uploader
 from fintts_store.disk.durable import make_directories
 from fintts_store.disk.errors import explained
 from fintts_store.errors import InvalidRecord, OldCheckpointsStay, StoreSlow
-from fintts_store.redaction import without_secrets
+from fintts_store.output.redaction import without_secrets
+from fintts_store.output.visible import visible
 from fintts_store.runs.claims import take_claim
 from fintts_store.runs.records import Phase, Status, StopReason
 from fintts_store.runs.runs import read_run, read_status
-from fintts_store.visible import visible
 from fintts_trainer.processes.hang_limits import FINAL_WRITES_SECONDS
 from fintts_trainer.session.deadline import OVERTIME_SECONDS, Deadline, PaceMeter
 from fintts_trainer.session.heartbeat import Heartbeat

@@ -6,9 +6,9 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from fintts_store.clock import LIMIT, ahead_by
 from fintts_store.errors import StoreError
 from fintts_store.layout import run_prefix
+from fintts_store.probes.clock import LIMIT, ahead_by
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,7 +15,6 @@ from tempfile import TemporaryFile
 from fintts_store.addresses import HOW, folder_of, has_scheme, refuse_odd
 from fintts_store.backend import Grant
 from fintts_store.backends.marker import MARKER, Marker, folder_as_it_was, read_marker
-from fintts_store.bounded import KeyCount
 from fintts_store.disk.durable import copy_file, create_file, name_meant, write_file
 from fintts_store.disk.errors import chosen_by, explained
 from fintts_store.disk.file_system import file_system_of
@@ -27,8 +26,9 @@ from fintts_store.errors import (
     StoreDenied,
     StoreUnreachable,
 )
-from fintts_store.patience import Patience
-from fintts_store.reach import Obstacle
+from fintts_store.network.bounded import KeyCount
+from fintts_store.network.patience import Patience
+from fintts_store.network.reach import Obstacle
 from fintts_store.runs.limits import RECORD_BYTES
 from fintts_store.store import (
     CHUNK_BYTES,

@@ -30,7 +30,7 @@ from fintts_store.errors import (
 )
 from fintts_store.file_names import CHECKPOINT, odd_in_checkpoint
 from fintts_store.layout import CommitName
-from fintts_store.parallel import in_parallel
+from fintts_store.network.parallel import in_parallel
 from fintts_store.runs.claims import highest_claim, refuse_taken_over
 from fintts_store.store import Store
 

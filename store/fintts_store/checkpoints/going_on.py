@@ -20,7 +20,7 @@ from fintts_store.errors import (
     StoreUnreachable,
 )
 from fintts_store.layout import CommitName
-from fintts_store.retrying import insist
+from fintts_store.network.retrying import insist
 from fintts_store.runs.claims import refuse_lost_claim, refuse_taken_over
 from fintts_store.store import Store
 

@@ -16,7 +16,7 @@ from fintts_store.errors import (
     StoreError,
 )
 from fintts_store.layout import CommitName
-from fintts_store.parallel import SMALL_AT_ONCE, in_parallel
+from fintts_store.network.parallel import SMALL_AT_ONCE, in_parallel
 from fintts_store.runs.claims import highest_claim
 from fintts_store.store import Store
 

@@ -14,7 +14,7 @@ from fintts_store import layout
 from fintts_store.checkpoints.manifest import Manifest
 from fintts_store.errors import InvalidKey, KeyExists, KeyNotFound
 from fintts_store.layout import CommitName
-from fintts_store.retrying import insist
+from fintts_store.network.retrying import insist
 from fintts_store.store import Store
 
 PUT_BACK_SECONDS = 60.0

@@ -28,7 +28,7 @@ from fintts_store.errors import (
     StoreUnreachable,
 )
 from fintts_store.layout import CommitName
-from fintts_store.parallel import in_parallel
+from fintts_store.network.parallel import in_parallel
 from fintts_store.runs.limits import CLAIMS
 from fintts_store.store import TEMPORARY_PREFIX, Store, ignore_bytes
 

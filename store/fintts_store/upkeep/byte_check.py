@@ -12,7 +12,7 @@ from fintts_store import layout
 from fintts_store.checkpoints.listing import read_manifest
 from fintts_store.checkpoints.manifest import Manifest, ManifestFile
 from fintts_store.errors import CheckpointCorrupt, KeyNotFound, StoreUnreachable
-from fintts_store.parallel import in_parallel
+from fintts_store.network.parallel import in_parallel
 from fintts_store.store import Store, ignore_bytes
 from fintts_store.upkeep.faults import Fault
 from fintts_store.upkeep.inputs import MISSING, UPLOADED_AGAIN, Input, InputFile

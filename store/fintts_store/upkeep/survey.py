@@ -21,7 +21,7 @@ from fintts_store.checkpoints.manifest import Manifest, of_another_base_model
 from fintts_store.checkpoints.removal import pins_among
 from fintts_store.errors import InvalidKey, InvalidRecord, InvalidRunName, KeyNotFound, NewerRecord
 from fintts_store.layout import CommitName
-from fintts_store.parallel import SMALL_AT_ONCE, in_parallel
+from fintts_store.network.parallel import SMALL_AT_ONCE, in_parallel
 from fintts_store.runs.claims import highest_of, strange_claims
 from fintts_store.runs.records import RunRecord
 from fintts_store.runs.runs import list_runs, read_result, read_run, read_status

@@ -17,7 +17,7 @@ from fintts_store.backends.directory import DirectoryStore
 from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.restore import restore
 from fintts_store.errors import CheckpointCorrupt, InvalidRecord
-from fintts_store.fetch import fetch
+from fintts_store.network.fetch import fetch
 from fintts_store.runs.logs import read_logs
 from fintts_store.runs.metrics import read_metrics
 

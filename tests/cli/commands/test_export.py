@@ -14,10 +14,10 @@ from peft import PeftModel
 from typer.testing import Result
 
 from command_line import invoke
-from fintts_cli import local_trainer
 from fintts_cli.checkpoints.card import adapter_card, merged_card
 from fintts_cli.checkpoints.export_format import Format
 from fintts_cli.checkpoints.export_record import Origin
+from fintts_cli.trainer_process import local_trainer
 from fintts_inputs.base_model.adapter import OLDEST_PEFT
 from fintts_inputs.base_model.families import prompts
 from fintts_inputs.base_model.licence import Licence

@@ -13,7 +13,7 @@ import hostile_stores
 from command_line import invoke
 from fake_equipment import equipment_with
 from fake_sky import Cluster, FakeSky
-from fintts_cli.equipment import Equipment
+from fintts_cli.workplace.equipment import Equipment
 from run_samples import START
 
 SECONDS = 30

@@ -14,8 +14,8 @@ import typer
 
 from cli_project import FINTTS, Shell
 from fintts_cli.interpreter import without_current_folder
-from fintts_cli.terminal import Terminal
-from fintts_store.streams import Outlet
+from fintts_cli.terminal.terminal import Terminal
+from fintts_store.output.streams import Outlet
 
 UNREAD = 128 + signal.SIGPIPE
 NAME = "Kävely → 日本"

@@ -12,8 +12,8 @@ from typer.testing import CliRunner
 from command_line import invoke
 from fault_proxy import fault_proxy
 from fintts_cli.app import build
-from fintts_store import patience
 from fintts_store.backends.s3.s3 import S3Store
+from fintts_store.network import patience
 from fintts_store.runs.runs import create_run
 from run_samples import record
 from s3_servers import make_bucket

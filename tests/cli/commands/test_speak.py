@@ -24,7 +24,7 @@ from fintts_cli.speech.voices import (
     original_of,
     with_files,
 )
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
 from fintts_cli.views.mel_picture import mel_picture
 from fintts_cli.views.speech import render_spoken, warnings_of
 from fintts_inputs.base_model.adapter import ADAPTER_FILE, BASE_DIGEST

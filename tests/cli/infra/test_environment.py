@@ -12,7 +12,7 @@ from fintts_cli.errors import UsageProblem
 from fintts_cli.infra.environment import TO_A_RUN_HERE, for_a_run_here
 from fintts_cli.launch.preconditions import refuse_unsafe_rental
 from fintts_cli.settings.model import Settings
-from fintts_store.reach import is_proxied
+from fintts_store.network.reach import is_proxied
 
 LOG = Path("sky.log")
 NEEDED = [

@@ -13,7 +13,7 @@ from fintts_cli.launch.reporting import require_reporting
 from fintts_cli.settings.model import Settings
 from fintts_cli.settings.read import read_settings
 from fintts_inputs.trackers import VARIABLES, Tracker, keys_of, named, trackers_in
-from fintts_store.redaction import without_secrets
+from fintts_store.output.redaction import without_secrets
 
 LOOPBACK = "http://localhost:8080/"
 KEY = "plantedplantedplantedplantedplanted12345"

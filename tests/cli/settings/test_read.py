@@ -12,7 +12,7 @@ import pytest
 from fintts_cli.errors import ConfigError
 from fintts_cli.settings.model import ForecastConfig, LaunchConfig, Settings
 from fintts_cli.settings.read import ReadSettings, known_keys, read_settings
-from fintts_cli.state_folder import state_directory
+from fintts_cli.workplace.state_folder import state_directory
 from fintts_inputs.config import RunConfig
 
 

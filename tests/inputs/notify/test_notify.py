@@ -10,7 +10,7 @@ import pytest
 from documents import document
 from fintts_inputs.notify.post import Event, NotDelivered, Notification, post
 from fintts_inputs.notify.urls import as_secret, checked_url, keep_secret, shown, urls_in
-from fintts_store.redaction import without_secrets
+from fintts_store.output.redaction import without_secrets
 from notify_server import PATH, Trouble, notify_server
 
 NOON = datetime(2026, 12, 1, 12, tzinfo=UTC)

@@ -11,7 +11,7 @@ import pytest
 from fintts_store import file_names
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer
 from fintts_store.checkpoints.restore import restore
-from fintts_store.parallel import AT_ONCE
+from fintts_store.network.parallel import AT_ONCE
 from fintts_store.runs.claims import take_claim
 from memory_store import MemoryStore
 

@@ -13,7 +13,7 @@ import pytest
 from checks import every
 from fintts_store import layout
 from fintts_store.errors import StoreUnreachable
-from fintts_store.parallel import AT_ONCE
+from fintts_store.network.parallel import AT_ONCE
 from fintts_store.runs.records import AdapterRef, BaseModelRef, DatasetRef, FileRef, RunRecord
 from fintts_store.runs.runs import create_run
 from fintts_store.store import Entries, Store

@@ -14,10 +14,10 @@ from fintts_inputs.base_model.families import read_config
 from fintts_inputs.config import LoraConfig
 from fintts_inputs.errors import BaseModelProblem
 from fintts_trainer.data.batches import collate
-from fintts_trainer.evaluate import Tally
 from fintts_trainer.families.base import Example
 from fintts_trainer.families.fish import TARGETS, FishBase, FishFamily
 from fintts_trainer.families.weight_files import read_state_dict
+from fintts_trainer.loop.evaluate import Tally
 from fintts_trainer.model.lora import add_adapter
 from tiny_fish import tied
 

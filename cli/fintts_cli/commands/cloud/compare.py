@@ -13,10 +13,10 @@ from fintts_cli.errors import UsageProblem
 from fintts_cli.runs.clock import warn_of_wrong_clock
 from fintts_cli.runs.instances.requested import instances_of
 from fintts_cli.runs.report.read import read_report
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
 from fintts_cli.views.html.pages import compared_page
 from fintts_cli.views.report.comparison import render_comparison
-from fintts_store.patience import IMPATIENT
+from fintts_store.network.patience import IMPATIENT
 
 Runs = Annotated[list[str], typer.Argument(metavar="RUN RUN…", help="Two runs or more.")]
 

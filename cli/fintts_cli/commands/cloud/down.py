@@ -15,12 +15,12 @@ from fintts_cli.runs.instances.requested import (
 from fintts_cli.runs.instances.requester import fate_of_asker
 from fintts_cli.runs.instances.tear_down import what_goes_on
 from fintts_cli.runs.status.stop_reason import how_it_stopped
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
 from fintts_cli.timed_call import TimedCall
-from fintts_cli.workplace import Workplace
+from fintts_cli.workplace.workplace import Workplace
 from fintts_store.errors import StoreError, StoreUnreachable
 from fintts_store.layout import is_run_name
-from fintts_store.patience import IMPATIENT
+from fintts_store.network.patience import IMPATIENT
 from fintts_store.runs.noted_process import Fate
 
 if TYPE_CHECKING:

@@ -65,10 +65,10 @@ from fintts_cli.runs.instances.requested import instances_of
 from fintts_cli.runs.instances.tear_down import what_goes_on
 from fintts_cli.runs.status.listing import look_at
 from fintts_cli.settings.option_names import keyed, naming_origins
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
 from fintts_cli.views.data.pairs import first_warnings
 from fintts_cli.views.prices.launch import beside_the_gpu, launch_document, render_plan
-from fintts_cli.workplace import Workplace
+from fintts_cli.workplace.workplace import Workplace
 from fintts_cost.estimate.document import document
 from fintts_store.errors import StoreError
 

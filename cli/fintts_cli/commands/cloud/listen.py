@@ -25,7 +25,6 @@ from fintts_cli.commands.options import (
 )
 from fintts_cli.commands.targets import refuse_in_store, refuse_unwritable
 from fintts_cli.errors import CheckFailed, ConfigError, UsageProblem
-from fintts_cli.local_trainer import require_trainer
 from fintts_cli.runs.status.checks import section_of
 from fintts_cli.speech.models import base_folder, codec_of
 from fintts_cli.speech.samples import (
@@ -39,7 +38,8 @@ from fintts_cli.speech.samples import (
 from fintts_cli.speech.speaker import speak as speak_with_trainer
 from fintts_cli.speech.stored import fetch_samples, stored_record
 from fintts_cli.speech.voices import fetched, prompt_of_run
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
+from fintts_cli.trainer_process.local_trainer import require_trainer
 from fintts_cli.views.html.listening_page import ListeningPage
 from fintts_cli.views.html.pages import listening_page
 from fintts_cli.views.units import counted

@@ -8,8 +8,8 @@ from fintts_cli.commands.named_run import find_runs, pick_run
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.commands.options import Config, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.runs.status.logs import log_lines
-from fintts_cli.terminal import Terminal
-from fintts_store.patience import IMPATIENT
+from fintts_cli.terminal.terminal import Terminal
+from fintts_store.network.patience import IMPATIENT
 from fintts_store.runs.runs import read_run
 
 

@@ -20,7 +20,7 @@ from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.places import LOCAL
 from fintts_cli.settings.option_names import naming_origins
 from fintts_cli.settings.read import read_settings
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
 from fintts_cli.views.prices.offers import document_of, render_offers
 from fintts_cost.prices.age import old_list
 

@@ -8,7 +8,7 @@ from fintts_cli.commands.named_run import find_runs, pick_run
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.commands.options import Config, Json, Quiet, S3EndpointUrl, Store
 from fintts_cli.errors import UsageProblem
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
 from fintts_store.checkpoints.listing import list_commits
 from fintts_store.checkpoints.removal import list_pins
 from fintts_store.upkeep import pruning

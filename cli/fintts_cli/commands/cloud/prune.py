@@ -17,7 +17,7 @@ from fintts_cli.commands.options import (
     Yes,
 )
 from fintts_cli.runs.report.kept import rule_of
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
 from fintts_cli.views.upkeep.prune import document_of, render_plan
 from fintts_store.checkpoints.retention import Rule
 from fintts_store.runs.runs import read_run

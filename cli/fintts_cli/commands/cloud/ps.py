@@ -18,13 +18,13 @@ from fintts_cli.runs.instances.requested import (
     take_down,
 )
 from fintts_cli.runs.status.listing import look_at_all, write_news
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
 from fintts_cli.timed_call import TimedCall
 from fintts_cli.views.status.runs import render_runs
-from fintts_cli.workplace import Workplace
+from fintts_cli.workplace.workplace import Workplace
 from fintts_store.errors import StoreUnreachable
+from fintts_store.network.patience import IMPATIENT
 from fintts_store.opening import FOLDERS, backend_of
-from fintts_store.patience import IMPATIENT
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

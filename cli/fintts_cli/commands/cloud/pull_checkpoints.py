@@ -15,7 +15,7 @@ from fintts_cli.commands.opening import open_workplace
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.commands.targets import refuse_in_store, refuse_unwritable
 from fintts_cli.errors import UsageProblem
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
 from fintts_cli.views.units import value
 from fintts_store.errors import InvalidRecord, KeyNotFound
 from fintts_store.runs.runs import read_run

@@ -17,10 +17,10 @@ from fintts_cli.commands.options import (
 from fintts_cli.errors import CheckFailed, CloudError
 from fintts_cli.runs.reap.judgement import Judgement
 from fintts_cli.runs.reap.search import look_everywhere, remove, write_ends
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
 from fintts_cli.views.units import counted
 from fintts_cli.views.upkeep.reap import document_of, render_findings
-from fintts_cli.workplace import Workplace
+from fintts_cli.workplace.workplace import Workplace
 
 if TYPE_CHECKING:
     from fintts_cli.runs.reap.search import Findings, JudgedInstance

@@ -17,11 +17,11 @@ from fintts_cli.runs.clock import warn_of_wrong_clock
 from fintts_cli.runs.instances.requested import instances_of
 from fintts_cli.runs.report.read import read_report
 from fintts_cli.speech.stored import heard_in
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
 from fintts_cli.views.html.pages import report_page
 from fintts_cli.views.report.text import render_report
 from fintts_store.errors import StoreError, StoreUnreachable
-from fintts_store.patience import IMPATIENT
+from fintts_store.network.patience import IMPATIENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

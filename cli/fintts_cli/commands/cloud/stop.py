@@ -11,9 +11,9 @@ from fintts_cli.errors import CheckFailed
 from fintts_cli.places import LOCAL
 from fintts_cli.runs.instances.requested import instances_of, take_down
 from fintts_cli.runs.status.listing import look_at
-from fintts_cli.terminal import Terminal
-from fintts_cli.workplace import Workplace
-from fintts_store.patience import IMPATIENT
+from fintts_cli.terminal.terminal import Terminal
+from fintts_cli.workplace.workplace import Workplace
+from fintts_store.network.patience import IMPATIENT
 from fintts_store.runs.runs import readable_result, request_stop
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from fintts_cli.commands.opening import open_workplace
 from fintts_cli.commands.options import Config, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.errors import CheckFailed, UsageProblem
 from fintts_cli.runs.curves import fetch_event_files
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
 from fintts_cli.views.units import counted
 
 HERE = "127.0.0.1"

@@ -5,8 +5,8 @@ from fintts_cli.commands.named_run import find_runs, pick_run
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.commands.options import Config, Json, Quiet, Run, S3EndpointUrl, Store
 from fintts_cli.runs.clock import warn_of_wrong_clock
-from fintts_cli.terminal import Terminal
-from fintts_store.patience import IMPATIENT
+from fintts_cli.terminal.terminal import Terminal
+from fintts_store.network.patience import IMPATIENT
 
 
 def watch(

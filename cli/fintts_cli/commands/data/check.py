@@ -12,7 +12,7 @@ from fintts_cli.commands.options import BaseModel, Config, Json, Quiet
 from fintts_cli.errors import CheckFailed, UsageProblem
 from fintts_cli.settings.option_names import names_of
 from fintts_cli.sound_packages import require_readers
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
 from fintts_cli.views.data.pairs import FRAMES_PER_SECOND, DataView, render_data
 from fintts_cli.views.units import counted
 from fintts_cost.errors import ScheduleError

@@ -14,7 +14,7 @@ from fintts_inputs.data.check import check_folder
 
 if TYPE_CHECKING:
     from fintts_cli.settings.model import Settings
-    from fintts_cli.terminal import Terminal
+    from fintts_cli.terminal.terminal import Terminal
     from fintts_inputs.base_model.families import BaseModelConfig
     from fintts_inputs.data.check import DataReport
 

@@ -9,9 +9,9 @@ from fintts_cli.commands.data.spelled import SpellNumbers, speller
 from fintts_cli.commands.opening import read_sources, with_base_model
 from fintts_cli.commands.options import BaseModel, Codec, Config, Json, Quiet
 from fintts_cli.commands.targets import refuse_unwritable
-from fintts_cli.encoding import require_encoder
 from fintts_cli.errors import UsageProblem
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
+from fintts_cli.trainer_process.encoding import require_encoder
 from fintts_inputs.recordings.files import list_recordings
 
 CODES_SUFFIX = "-codes"

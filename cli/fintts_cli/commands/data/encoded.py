@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fintts_cli.encoding import encode as encode_with_trainer
 from fintts_cli.errors import CheckFailed, ConfigError
 from fintts_cli.settings.hub_model import HubModel
 from fintts_cli.speech.models import BY_OPTION
+from fintts_cli.trainer_process.encoding import encode as encode_with_trainer
 from fintts_cli.views.data.recordings import RecordingsView, render_recordings
 from fintts_cli.views.units import counted
 from fintts_inputs.base_model.families import read_config
@@ -17,7 +17,7 @@ from fintts_inputs.recordings.plan import EncodePlan
 from fintts_inputs.recordings.survey import limits_of, survey
 
 if TYPE_CHECKING:
-    from fintts_cli.terminal import Terminal
+    from fintts_cli.terminal.terminal import Terminal
     from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.codec.find import CodecFile
     from fintts_inputs.recordings.files import Recordings

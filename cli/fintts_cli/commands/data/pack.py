@@ -10,7 +10,7 @@ from fintts_cli.commands.opening import read_sources, with_base_model
 from fintts_cli.commands.options import BaseModel, Config, Json, Quiet
 from fintts_cli.commands.targets import refuse_unwritable
 from fintts_cli.errors import ConfigError
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
 from fintts_cli.views.units import size
 from fintts_inputs.data.packing import pack_report
 from fintts_store.errors import StoreError

@@ -26,7 +26,7 @@ from fintts_store.errors import StoreError
 if TYPE_CHECKING:
     from fintts_cli.estimate.run import RunEstimate
     from fintts_cli.settings.read import ReadSettings
-    from fintts_cli.terminal import Terminal
+    from fintts_cli.terminal.terminal import Terminal
     from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.codec.shape import CodecShape
     from fintts_inputs.recordings.files import Recordings

@@ -6,14 +6,14 @@ import typer
 
 from fintts_cli.commands.opening import load_settings, open_workplace
 from fintts_cli.commands.options import Config, Json, Quiet, S3EndpointUrl
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
 from fintts_cli.views.checks.store import StoreCheck, render_check
-from fintts_store.probes import Verdict, probe_store
+from fintts_store.probes.probes import Verdict, probe_store
 from fintts_store.upkeep.byte_check import read_checkpoint, read_inputs
 from fintts_store.upkeep.survey import survey_store
 
 if TYPE_CHECKING:
-    from fintts_store.probes import Outcome
+    from fintts_store.probes.probes import Outcome
     from fintts_store.store import Store
     from fintts_store.upkeep.faults import Fault
     from fintts_store.upkeep.survey import StoreSurvey

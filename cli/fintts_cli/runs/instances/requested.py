@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from fintts_cli.infra import Infra, InstanceState, Removed
     from fintts_cli.runs.bill.terms import Rates
     from fintts_cli.runs.journal import JournalEntry
-    from fintts_cli.workplace import Workplace
+    from fintts_cli.workplace.workplace import Workplace
     from fintts_store.runs.laptop import Laptop
     from fintts_store.runs.records import Result, RunRecord
     from fintts_store.store import Store

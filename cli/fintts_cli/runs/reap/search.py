@@ -31,7 +31,7 @@ from fintts_cli.runs.status.listing import judge_now
 from fintts_cli.timed_call import TimedCall
 from fintts_cost.money import cost_so_far_usd
 from fintts_store.errors import KeyNotFound, StoreError
-from fintts_store.patience import IMPATIENT
+from fintts_store.network.patience import IMPATIENT
 from fintts_store.runs.end_run import end_run, result_by_store
 from fintts_store.runs.ledger import write_sighting
 from fintts_store.runs.records import StopReason
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from fintts_cli.infra import Infra, Sighting
     from fintts_cli.runs.journal import JournalEntry
-    from fintts_cli.workplace import Workplace
+    from fintts_cli.workplace.workplace import Workplace
     from fintts_store.runs.laptop import Laptop
     from fintts_store.store import Store
 

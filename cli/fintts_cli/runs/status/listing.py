@@ -13,7 +13,7 @@ from fintts_cli.runs.instances.sightings import news_of, with_sightings
 from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.status.merge import view_run
 from fintts_store.errors import InvalidRecord, InvalidRunName, KeyNotFound, StoreError
-from fintts_store.parallel import in_parallel
+from fintts_store.network.parallel import in_parallel
 from fintts_store.runs.laptop import UNKNOWN_LAPTOP
 from fintts_store.runs.ledger import read_ledger, write_sighting
 from fintts_store.runs.runs import list_runs, read_run, readable_result, readable_status

@@ -18,13 +18,13 @@ from fintts_cli.settings.read import known_keys
 from fintts_cli.views.checks.outcomes import outcome_documents
 from fintts_cli.views.units import table
 from fintts_cost.money import NOTHING
-from fintts_store.probes import Verdict
+from fintts_store.probes.probes import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fintts_cli.settings.read import ReadSettings
-    from fintts_store.probes import Outcome
+    from fintts_store.probes.probes import Outcome
 
 DEFAULT = "default"
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fintts_store.probes import Outcome
+    from fintts_store.probes.probes import Outcome
 
 
 def outcome_documents(outcomes: Sequence[Outcome]) -> list[dict[str, object]]:

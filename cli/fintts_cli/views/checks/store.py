@@ -30,13 +30,13 @@ from fintts_cli.views.checks.outcomes import outcome_documents, outcome_lines
 from fintts_cli.views.units import counted, size
 from fintts_store.errors import StoreUnsound
 from fintts_store.layout import checkpoint_prefix
-from fintts_store.probes import Verdict
+from fintts_store.probes.probes import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fintts_store.checkpoints.manifest import Manifest
-    from fintts_store.probes import Outcome
+    from fintts_store.probes.probes import Outcome
     from fintts_store.upkeep.faults import Fault
     from fintts_store.upkeep.inputs import Input
     from fintts_store.upkeep.survey import RunSurvey, StoreSurvey

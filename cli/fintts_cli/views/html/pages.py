@@ -15,7 +15,7 @@ from fintts_cli.views.html.compared_page import ComparedPage
 from fintts_cli.views.html.report_page import ReportPage
 from fintts_cli.views.units import clock
 from fintts_cost import __version__
-from fintts_store.visible import visible
+from fintts_store.output.visible import visible
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

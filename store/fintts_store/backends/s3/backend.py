@@ -13,8 +13,8 @@ from fintts_store.backends.s3.addresses.configured import configured_endpoint
 from fintts_store.backends.s3.addresses.parse import parse_address
 from fintts_store.backends.s3.transfer.parts import PARTS, Parts
 from fintts_store.errors import StoreDenied
-from fintts_store.patience import Patience
-from fintts_store.reach import Obstacle, obstacle_to
+from fintts_store.network.patience import Patience
+from fintts_store.network.reach import Obstacle, obstacle_to
 from fintts_store.store import Store
 
 ENDPOINT = "endpoint_url"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from fintts_store.backends.s3.http.errors import no_answer
 from fintts_store.backends.s3.http.requests import S3Requests
-from fintts_store.bounded import KeyCount
+from fintts_store.network.bounded import KeyCount
 from fintts_store.runs.limits import EMPTY_PAGE_KEYS
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fintts_store.backends.s3.http.reasons import NEEDED
 from fintts_store.backends.s3.http.requests import S3Requests
 from fintts_store.errors import KeyNotFound, PermissionMissing, StoreError
-from fintts_store.probes import Finding, Probe, ProbeFolder, Verdict
+from fintts_store.probes.probes import Finding, Probe, ProbeFolder, Verdict
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import LifecycleRuleOutputTypeDef

@@ -27,8 +27,8 @@ from fintts_store.errors import (
     StoreUnreachable,
     Unsupported,
 )
-from fintts_store.patience import PATIENT, Patience
-from fintts_store.promise import WAY_OUT, has_single_writer
+from fintts_store.network.patience import PATIENT, Patience
+from fintts_store.probes.promise import WAY_OUT, has_single_writer
 from fintts_store.runs.limits import RECORD_BYTES
 from fintts_store.store import (
     Entries,

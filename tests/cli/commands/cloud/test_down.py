@@ -18,7 +18,6 @@ from cli_project import Shell, write_project
 from command_line import invoke
 from fake_sky import Cluster, ClusterNotUpError, FakeSky, Job, Status
 from fintts_cli.commands.opening import open_workplace
-from fintts_cli.equipment import ANSWERS_WITHIN_SECONDS, Equipment
 from fintts_cli.infra import NO_SECRETS, Infra
 from fintts_cli.infra.labels import labels_of
 from fintts_cli.infra.local.local import LocalInfra
@@ -27,7 +26,8 @@ from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.infra.this_machine import note_process
 from fintts_cli.places import LOCAL
 from fintts_cli.runs.journal import JournalEntry
-from fintts_cli.workplace import Workplace
+from fintts_cli.workplace.equipment import ANSWERS_WITHIN_SECONDS, Equipment
+from fintts_cli.workplace.workplace import Workplace
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.ledger import take_launch
 from fintts_store.runs.runs import create_run, read_result

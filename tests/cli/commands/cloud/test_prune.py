@@ -11,7 +11,7 @@ from typer.testing import Result
 
 from cli_project import write_project
 from command_line import invoke
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer

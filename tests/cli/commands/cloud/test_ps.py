@@ -14,7 +14,7 @@ from fintts_cli.commands.cloud.ps import tell_of
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.infra import InstancePhase, InstanceState
 from fintts_cli.runs.journal import JournalEntry
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.runs import create_run
 from run_samples import record

@@ -17,7 +17,6 @@ from cli_project import write_project
 from command_line import invoke
 from fintts_cli.commands.cloud import reap as reap_command
 from fintts_cli.commands.opening import open_workplace
-from fintts_cli.equipment import Equipment
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import Census, Holder, Sighting
 from fintts_cli.runs.journal import JournalEntry
@@ -30,8 +29,9 @@ from fintts_cli.runs.reap.judgement import (
     is_of,
     judge,
 )
-from fintts_cli.terminal import Terminal
-from fintts_cli.workplace import Workplace
+from fintts_cli.terminal.terminal import Terminal
+from fintts_cli.workplace.equipment import Equipment
+from fintts_cli.workplace.workplace import Workplace
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.end_run import end_run

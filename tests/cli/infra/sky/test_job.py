@@ -21,7 +21,7 @@ from fintts_cli.infra.sky.rentals.record import read_record, write_record
 from fintts_cli.infra.sky.server.keys import BY_SETTING
 from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.infra.this_machine import fate_here, note_process
-from fintts_cli.workplace import Workplace
+from fintts_cli.workplace.workplace import Workplace
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.end_run import end_run
 from fintts_store.runs.noted_process import Fate, NotedProcess

@@ -24,7 +24,7 @@ from fintts_store.errors import (
     StoreError,
     StoreUnreachable,
 )
-from fintts_store.patience import IMPATIENT, PATIENT, Patience
+from fintts_store.network.patience import IMPATIENT, PATIENT, Patience
 from fintts_store.runs import limits
 from fintts_store.store import Entry
 from s3_servers import QUICK, SMALL, make_bucket

@@ -28,8 +28,8 @@ from fintts_store.errors import (
     StoreFull,
     StoreUnreachable,
 )
+from fintts_store.network.patience import PATIENT, Patience
 from fintts_store.opening import at_endpoint, open_store
-from fintts_store.patience import PATIENT, Patience
 from fintts_store.runs.claims import take_claim
 from s3_servers import QUICK, SMALL, make_bucket
 

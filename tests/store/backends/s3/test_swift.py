@@ -12,8 +12,8 @@ from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.restore import restore
 from fintts_store.errors import KeyExists, StoreUnsound
 from fintts_store.layout import PROBES
-from fintts_store.probes import Verdict, probe_store
-from fintts_store.promise import OPTION, read_promise, require_promise
+from fintts_store.probes.probes import Verdict, probe_store
+from fintts_store.probes.promise import OPTION, read_promise, require_promise
 from fintts_store.runs.claims import take_claim
 from s3_servers import make_bucket
 

@@ -18,7 +18,7 @@ from fintts_cli.infra.sky.prices.catalog import SkyCatalog
 from fintts_cli.prices import snapshot
 from fintts_cli.prices.snapshot import COLUMNS, FILE
 from fintts_cli.prices.source import CatalogMissing
-from fintts_cli.terminal import Terminal
+from fintts_cli.terminal.terminal import Terminal
 from fintts_cost.gpus.names import canonical, family
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from fintts_cli.infra.sky.rentals.record import (
     write_record,
 )
 from fintts_cli.infra.sky.server.errors import ANSI
-from fintts_cli.state_folder import SKY_FOLDER, SKY_LOG
+from fintts_cli.workplace.state_folder import SKY_FOLDER, SKY_LOG
 from fintts_store.disk.durable import write_file
 from fintts_store.disk.reading import read_end
 from fintts_store.errors import InvalidRecord

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from fintts_cli.errors import CloudError
 from fintts_cost.prices.offer import amount
-from fintts_store.visible import one_line
+from fintts_store.output.visible import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from fintts_cli.state_folder import home_folder
+from fintts_cli.workplace.state_folder import home_folder
 from fintts_store.disk.durable import write_file
 
 if TYPE_CHECKING:

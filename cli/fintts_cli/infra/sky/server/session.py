@@ -15,7 +15,7 @@ from fintts_cli.infra.sky.server.errors import first_sentence
 from fintts_cli.infra.sky.server.plugins import with_plugins
 from fintts_cli.infra.sky.server.sdk import import_sky
 from fintts_store.disk.durable import make_directories
-from fintts_store.proxies import is_url
+from fintts_store.network.proxies import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

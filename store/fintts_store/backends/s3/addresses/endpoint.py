@@ -5,7 +5,7 @@ import re
 from urllib.parse import SplitResult, urlsplit
 
 from fintts_store.errors import StoreDenied
-from fintts_store.redaction import without_secrets
+from fintts_store.output.redaction import without_secrets
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 CREDENTIALS = (

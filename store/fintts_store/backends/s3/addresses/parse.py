@@ -18,7 +18,7 @@ from fintts_store.backends.s3.addresses.address import (
 )
 from fintts_store.backends.s3.addresses.endpoint import CREDENTIALS, canonical_endpoint
 from fintts_store.errors import StoreDenied
-from fintts_store.redaction import without_secrets
+from fintts_store.output.redaction import without_secrets
 from fintts_store.store import is_relative_name
 
 EXAMPLE = "write s3://BUCKET/PREFIX, followed by ?endpoint_url=URL if the server is not AWS"

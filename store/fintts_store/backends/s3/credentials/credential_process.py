@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from fintts_store.errors import StoreDenied
-from fintts_store.redaction import fault_of_secret, remember_secrets
+from fintts_store.output.redaction import fault_of_secret, remember_secrets
 
 if TYPE_CHECKING:
     from boto3.session import Session

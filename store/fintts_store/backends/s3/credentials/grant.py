@@ -28,8 +28,8 @@ from fintts_store.backends.s3.http.errors import TOKEN
 from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.errors import PermissionMissing, StoreDenied
 from fintts_store.layout import run_prefix
-from fintts_store.probes import Verdict
-from fintts_store.redaction import remember_secrets
+from fintts_store.output.redaction import remember_secrets
+from fintts_store.probes.probes import Verdict
 
 if TYPE_CHECKING:
     from boto3.session import Session

@@ -13,8 +13,8 @@ from botocore import exceptions as known
 
 from fintts_store.backends.s3.credentials.credential_process import limit_processes
 from fintts_store.errors import StoreDenied
-from fintts_store.proxies import TO_WRITE, malformed_proxy
-from fintts_store.redaction import fault_of_name, fault_of_secret, remember_secrets
+from fintts_store.network.proxies import TO_WRITE, malformed_proxy
+from fintts_store.output.redaction import fault_of_name, fault_of_secret, remember_secrets
 
 KEY, SECRET = "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"
 TOKENS = ("AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")

@@ -51,7 +51,7 @@ from fintts_store.errors import (
     Unsupported,
     first_line,
 )
-from fintts_store.reach import proxy_variable
+from fintts_store.network.reach import proxy_variable
 
 TOKEN = "AWS_SESSION_TOKEN"
 """a temporary key in the environment never changes; a profile's key may be renewed"""

@@ -21,7 +21,7 @@ from botocore.awsrequest import (
     AWSHTTPSConnectionPool,
 )
 
-from fintts_store.patience import Patience
+from fintts_store.network.patience import Patience
 from fintts_store.runs.limits import MIB, PAGE_BYTES
 
 if TYPE_CHECKING:

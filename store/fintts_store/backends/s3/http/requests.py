@@ -25,7 +25,7 @@ from fintts_store.backends.s3.http.errors import (
 from fintts_store.backends.s3.http.headers import complete_requests
 from fintts_store.backends.s3.http.limits import limit
 from fintts_store.errors import KeyNotFound, StoreError, StoreUnreachable
-from fintts_store.patience import PATIENT, Patience
+from fintts_store.network.patience import PATIENT, Patience
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

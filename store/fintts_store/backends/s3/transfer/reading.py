@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from fintts_store.backends.s3.transfer.parts import PARTS
 from fintts_store.errors import KeyExists, NothingThere, StoreUnreachable
-from fintts_store.patience import PATIENT, Patience
+from fintts_store.network.patience import PATIENT, Patience
 from fintts_store.store import CHUNK_BYTES
 
 if TYPE_CHECKING:

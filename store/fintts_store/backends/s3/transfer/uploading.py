@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from fintts_store.backends.s3.http.requests import S3Requests
 from fintts_store.backends.s3.transfer.parts import PARTS, Parts
 from fintts_store.errors import KeyNotFound, StoreError
-from fintts_store.parallel import in_parallel
+from fintts_store.network.parallel import in_parallel
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client

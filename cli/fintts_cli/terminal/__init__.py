@@ -1,0 +1,1 @@
+"""The terminal: text, questions, progress bars and the live screen."""

@@ -1,0 +1,1 @@
+"""What this machine has: its state folder, journal, infras, stores and prices."""

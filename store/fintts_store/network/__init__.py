@@ -1,0 +1,1 @@
+"""Waits, retries and limits: how to talk to a store that may be slow, absent or hostile."""
