@@ -24,171 +24,35 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+from forecast_baselines import always_max_steps, local_trend, past_differences
+from forecast_cases import BadFile, Case, cases_in, recorded, simulated
 
-ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests" / "support"))
+from fintts_trainer.forecast.stop import StopSteps, forecast_stop
+from simulated_curves import FAMILIES, OTHERS
 
-from fintts_cost.training.early_stopping import EarlyStopping, Progress  # noqa: E402
-from fintts_trainer.forecast.rule import ends_of  # noqa: E402
-from fintts_trainer.forecast.stop import (  # noqa: E402
-    PATHS,
-    Cadence,
-    StopSteps,
-    forecast_stop,
-    interval,
-)
-from simulated_curves import FAMILIES, OTHERS, Values, simulate_many  # noqa: E402
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from fintts_cost.training.early_stopping import Progress
+
+    Forecast = Callable[[Case, Progress, int], StopSteps | None]
 
 AFTER = (3, 5, 8, 12, 20, 30)
 """checks"""
 LENGTHS = (30, 60, 100)
-EVERY = 100
-DESIGN_SEEDS = range(10)
+DESIGN_SEEDS = (*range(10), 2026)
 """The forecast was designed on these seeds; use others to measure it."""
-RECORDED = ROOT / "benchmarks" / "curves"
-
-
-@dataclass(frozen=True)
-class Case:
-    """A curve whose end is known, and the rule of its run."""
-
-    id: str
-    values: Sequence[float]
-    every: int
-    max_steps: int
-    rule: EarlyStopping
-    group: str = ""
-
-    @classmethod
-    def of(cls, given: dict[str, Any], group: str = "") -> Case:
-        """One element of FILE. Raises KeyError, TypeError or ValueError if malformed."""
-        rule = EarlyStopping(
-            mode=_mode(given.get("mode", "min")),
-            patience=int(given.get("patience", 5)),
-            min_delta=float(given.get("min_delta", 0.0)),
-        )
-        values = [float("nan") if v is None else float(v) for v in given["values"]]
-        every, max_steps = int(given["every"]), int(given["max_steps"])
-        if every < 1 or max_steps < 1:
-            raise ValueError("every and max_steps must be at least 1")
-        return cls(str(given["id"]), values, every, max_steps, rule, group)
-
-    def progress(self, checks: int) -> Progress | None:
-        """The rule's state after that many checks; None if the run had ended by then."""
-        progress = self.rule.start()
-        if checks > len(self.values) or checks * self.every >= self.max_steps:
-            return None
-        for check in range(1, checks + 1):
-            progress = self.rule.check(progress, check * self.every, self.values[check - 1])
-            if self.rule.should_stop(progress):
-                return None
-        return progress
-
-    @property
-    def end_step(self) -> int:
-        """Where the run ended."""
-        progress = self.rule.start()
-        for check, value in enumerate(self.values[: self.max_steps // self.every], 1):
-            progress = self.rule.check(progress, check * self.every, value)
-            if self.rule.should_stop(progress):
-                return check * self.every
-        return self.max_steps
-
-    def seen(self, checks: int) -> list[float]:
-        """The values of the first checks."""
-        return list(self.values[:checks])
-
-    def cadence(self, checks: int) -> Cadence:
-        """The run's position after that many checks."""
-        return Cadence(checks * self.every, self.every, self.max_steps)
-
-
-def _mode(text: object) -> Literal["min", "max"]:
-    if text == "min" or text == "max":
-        return text
-    raise ValueError(f"mode is min or max, not {text!r}")
-
-
-Forecast = Callable[[Case, Progress, int], StopSteps | None]
 
 
 def ours(case: Case, progress: Progress, checks: int) -> StopSteps | None:
     """The product's forecast."""
     return forecast_stop(case.rule, progress, case.seen(checks), case.cadence(checks))
-
-
-def always_max_steps(case: Case, progress: Progress, checks: int) -> StopSteps | None:
-    """Ignores the curve: the run ends at max_steps."""
-    return StopSteps(case.max_steps, case.max_steps, case.max_steps, 0.0)
-
-
-def local_trend(case: Case, progress: Progress, checks: int) -> StopSteps | None:
-    """Damped Holt (Gardner & McKenzie 1985), the best of a small grid by its one-step errors, which
-    are drawn again for the paths."""
-    values = np.array(case.seen(checks))
-    fits = [
-        _holt(values, level, slope, damping)
-        for level in (0.3, 0.5, 0.7, 0.9)
-        for slope in (0.1, 0.3, 0.6)
-        for damping in (0.7, 0.85, 0.95)
-    ]
-    best = min(fits, key=lambda fit: float(fit.errors @ fit.errors))
-    random = np.random.default_rng([1, checks])
-    level, trend = np.full(PATHS, best.level), np.full(PATHS, best.trend)
-    paths = np.empty((case.cadence(checks).checks_ahead, PATHS))
-    for check in range(len(paths)):
-        error = random.choice(best.errors, PATHS)
-        expected = level + best.damping * trend
-        paths[check] = expected + error
-        level = expected + best.level_gain * error
-        trend = best.damping * trend + best.level_gain * best.slope_gain * error
-    return _stops_of(case, progress, checks, paths.T)
-
-
-@dataclass(frozen=True)
-class _Holt:
-    level_gain: float
-    slope_gain: float
-    damping: float
-    level: float
-    trend: float
-    errors: Values
-
-
-def _holt(values: Values, level_gain: float, slope_gain: float, damping: float) -> _Holt:
-    level, trend = float(values[0]), float(values[1] - values[0])
-    errors: list[float] = []
-    for value in values[1:]:
-        expected = level + damping * trend
-        errors.append(float(value) - expected)
-        level = expected + level_gain * errors[-1]
-        trend = damping * trend + level_gain * slope_gain * errors[-1]
-    return _Holt(level_gain, slope_gain, damping, level, trend, np.array(errors[1:]))
-
-
-def past_differences(case: Case, progress: Progress, checks: int) -> StopSteps | None:
-    """Differences between checks, drawn again and shrunk as those of a curve like 1 / t."""
-    values, ahead = np.array(case.seen(checks)), case.cadence(checks).checks_ahead
-    random = np.random.default_rng([2, checks])
-    picked = random.integers(0, checks - 1, (PATHS, ahead))
-    shrunk = (picked + 2) / (checks + 1 + np.arange(ahead))
-    paths = values[-1] + np.cumsum(np.diff(values)[picked] * shrunk, axis=1)
-    return _stops_of(case, progress, checks, paths)
-
-
-def _stops_of(case: Case, progress: Progress, checks: int, paths: Values) -> StopSteps:
-    ends = ends_of(case.rule, progress, paths).checks
-    steps = np.where(ends > 0, case.cadence(checks).steps_of(ends), case.max_steps)
-    return StopSteps(*interval(steps), 0.0)
 
 
 FORECASTS: dict[str, Forecast] = {
@@ -239,28 +103,6 @@ def outcomes_of(cases: Iterable[Case], forecasts: dict[str, Forecast]) -> list[O
                         Outcome(name, case.group, length, checks, *three, case.end_step, seconds)
                     )
     return found
-
-
-def simulated(families: Iterable[str], count: int, length: int, seed: int) -> list[Case]:
-    """Simulated curves, with patience 5."""
-    curves = simulate_many(tuple(families), count, length, seed)
-    return [
-        Case(
-            f"{curve.family} {number}",
-            curve.values.tolist(),
-            EVERY,
-            EVERY * length,
-            EarlyStopping(),
-            curve.family,
-        )
-        for number, curve in enumerate(curves)
-    ]
-
-
-def recorded() -> list[Case]:
-    """The runs in benchmarks/curves/."""
-    files = sorted(RECORDED.glob("*.json"))
-    return [Case.of(each, "recorded") for file in files for each in json.loads(file.read_text())]
 
 
 def summary(outcomes: Sequence[Outcome]) -> dict[str, float]:
@@ -328,7 +170,7 @@ def _cell(group: dict[str, float] | None) -> str:
 def forecast_file(path: Path) -> list[dict[str, Any]]:
     """The forecasts for FILE."""
     answer: list[dict[str, Any]] = []
-    for case in [Case.of(each) for each in json.loads(path.read_text(encoding="utf-8"))]:
+    for case in cases_in(path):
         for checks in AFTER:
             progress = case.progress(checks)
             stops = None if progress is None else ours(case, progress, checks)
@@ -347,7 +189,10 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     if given.curves is not None:
-        answer = forecast_file(given.curves)
+        try:
+            answer = forecast_file(given.curves)
+        except BadFile as error:
+            parser.error(str(error))
         if given.json:
             print(json.dumps(answer))
         else:

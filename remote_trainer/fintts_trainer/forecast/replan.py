@@ -9,6 +9,7 @@ of blocks of steps (Künsch 1989, Annals of Statistics 17).
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -75,7 +76,7 @@ def forecast_rest(measured: Measured, ahead: Ahead, seed: int) -> Rest:
     line = fitted(measured.tokens, measured.seconds)
     drawn = _resampled_steps(len(measured.tokens), random)
     lines = fitted(measured.tokens[drawn], measured.seconds[drawn])
-    drifts = np.maximum(random.normal(1.0, _drift(measured, line), RESAMPLES), 0.0)
+    drifts = _drifts(measured, line, len(ahead.tokens), random)
     paces = measured.seconds[drawn].sum(1) / measured.tokens[drawn].sum(1) * drifts
     check, checks = _mean_and_draws(measured.checks, random)
     save, saves = _mean_and_draws(measured.saves, random)
@@ -123,15 +124,22 @@ def fitted(tokens: Values, seconds: Values) -> Line:
     return Line(of_seconds - slope * of_tokens, slope)
 
 
-def _drift(measured: Measured, line: Line) -> float:
-    """How much the pace of stretches of a run differs, as a share. A machine that other programs
-    share is not steadier over long stretches than over blocks of steps (1/f noise), so the
-    difference between blocks is that between the first steps and the rest."""
+def _drifts(measured: Measured, line: Line, steps_ahead: int, random: Generator) -> Values:
+    """Draws of the pace of the rest of the run, in units of that of its first steps.
+
+    A machine that other programs share has 1/f noise: each doubling of the time adds the same
+    variance. The blocks of the first steps show that of the doublings from a block to all of them;
+    from there to the end of the run come those that the rest adds.
+    """
+    count = len(measured.seconds) // BLOCK
+    if count < 2:
+        return np.maximum(random.normal(1.0, LEAST_DRIFT, RESAMPLES), 0.0)
     off = measured.seconds - line.total(1, measured.tokens)
-    blocks = off[: len(off) // BLOCK * BLOCK].reshape(-1, BLOCK).mean(1)
-    if len(blocks) < 2:
-        return LEAST_DRIFT
-    return max(LEAST_DRIFT, float(blocks.std(ddof=1) / measured.seconds.mean()))
+    blocks = off[: count * BLOCK].reshape(-1, BLOCK).mean(1)
+    more = math.log(1 + steps_ahead / len(measured.seconds)) / math.log(count)
+    spread = blocks.std(ddof=1) / measured.seconds.mean() * math.sqrt(more)
+    draws = max(LEAST_DRIFT, float(spread)) * random.standard_normal(RESAMPLES)
+    return np.maximum(1.0 + draws, 0.0)
 
 
 def _resampled_steps(count: int, random: Generator) -> Counts:

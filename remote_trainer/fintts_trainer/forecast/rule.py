@@ -57,4 +57,5 @@ def _start(sign: float, value: float | None, count: int) -> Values:
 def _gain(counted: Values, value: Values) -> Values:
     """How much lower the value is; 0 for one that is not finite, which improves on nothing."""
     gain = np.zeros_like(value)
-    return np.subtract(counted, value, out=gain, where=np.isfinite(value))
+    with np.errstate(over="ignore"):
+        return np.subtract(counted, value, out=gain, where=np.isfinite(value))

@@ -30,10 +30,13 @@ MOST_REMEMBERED = 200
 MOST_AHEAD = 600
 """checks; a path that goes on beyond them counts as one that reaches max_steps, since what is
 unknown about money counts upwards"""
-TAIL, FEW_SEEN, FEW_AHEAD = 0.085, 8, 30
-"""TAIL is the share of the paths on either side of P10 to P90. Laws are surer than they should be,
-the more so the more checks they fit and the further they reach (`_tail`): so, and not with 0.1, the
-interval holds about 80 % (benchmarks/forecast.py)."""
+LOW_TAIL, HIGH_TAIL = 0.095, 0.085
+"""the shares of the paths below P10 and above P90, after FEW_SEEN checks with FEW_AHEAD to go"""
+FEW_SEEN, FEW_AHEAD = 8, 30
+LEAST_TAIL, MOST_TAIL = 0.005, 0.15
+"""After few checks, more runs turn soon than the laws say, and after many, more go on, the more so
+the further a path reaches. With these shares, and not with 0.1, the interval holds about 80 %
+(`_tails`; tuned on the design seeds of benchmarks/forecast.py)."""
 
 
 class Cadence(NamedTuple):
@@ -91,19 +94,22 @@ def forecast_stop(
         return StopSteps(last, last, last, 0.0)
     random = np.random.default_rng([seed, progress.checks])
     sign = 1.0 if rule.mode == "min" else -1.0
-    seen = Seen.of(np.flatnonzero(is_finite) + 1, sign * recent[is_finite])
     with np.errstate(all="ignore"):
+        seen = Seen.of(np.flatnonzero(is_finite) + 1, sign * recent[is_finite])
+        if not math.isfinite(seen.scale):
+            return None
         paths = sign * draw_paths(seen, len(recent), len(recent) + ahead, PATHS, random)
     ends = ends_of(rule, progress, _with_gaps(paths, 1 - is_finite.mean(), random))
     steps = np.where(ends.checks > 0, cadence.steps_of(ends.checks), cadence.max_steps)
-    tail = _tail(len(recent), ahead)
-    return StopSteps(*interval(steps, tail), _improvement(progress, ends.best))
+    tails = _tails(len(recent), ahead)
+    return StopSteps(*interval(steps, *tails), _improvement(progress, ends.best))
 
 
-def _tail(seen: int, ahead: int) -> float:
-    """The share of the paths below P10, and above P90."""
-    by_reach = min(TAIL * math.pow(FEW_AHEAD / ahead, 0.25), 0.1)
-    return by_reach * math.pow(FEW_SEEN / max(seen, FEW_SEEN), 0.6)
+def _tails(seen: int, ahead: int) -> tuple[float, float]:
+    """The shares of the paths below P10, and above P90."""
+    low = LOW_TAIL * math.pow(seen / FEW_SEEN, 0.3)
+    high = HIGH_TAIL * math.pow(FEW_SEEN / seen, 0.8) * math.pow(FEW_AHEAD / ahead, 0.6)
+    return min(low, MOST_TAIL), min(max(high, LEAST_TAIL), MOST_TAIL)
 
 
 def _with_gaps(paths: Values, share: float, random: Generator) -> Values:
@@ -115,13 +121,14 @@ def _improvement(progress: Progress, best: Values) -> float:
     """The mean change from the best value now."""
     if progress.best_value is None:
         return 0.0
-    changes = np.abs(best - progress.best_value)
+    with np.errstate(over="ignore"):
+        changes = np.abs(best - progress.best_value)
     known = changes[np.isfinite(changes)]
-    return float(known.mean()) if len(known) else 0.0
+    return float((known / len(known)).sum()) if len(known) else 0.0
 
 
-def interval(steps: Counts, tail: float = 0.1) -> tuple[int, int, int]:
-    """The quantiles `tail`, 0.5 and 1 − `tail` of whole numbers.
+def interval(steps: Counts, low_tail: float = 0.1, high_tail: float = 0.1) -> tuple[int, int, int]:
+    """The quantiles `low_tail`, 0.5 and 1 − `high_tail` of whole numbers.
 
     Between ordinary quantiles of whole numbers always lies more than the share they are named for.
     So the outer two go by the mid-distribution function P(X < x) + P(X = x) / 2 (Ma, Genton and
@@ -130,7 +137,7 @@ def interval(steps: Counts, tail: float = 0.1) -> tuple[int, int, int]:
     found, counts = np.unique(steps, return_counts=True)
     up_to = np.cumsum(counts) / len(steps)
     middle = up_to - counts / 2 / len(steps)
-    low = np.searchsorted(middle, tail)
+    low = np.searchsorted(middle, low_tail)
     likely = np.searchsorted(up_to, 0.5)
-    high = np.searchsorted(middle, 1 - tail, side="right") - 1
+    high = np.searchsorted(middle, 1 - high_tail, side="right") - 1
     return int(found[low]), int(found[likely]), int(found[high])

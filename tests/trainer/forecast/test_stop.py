@@ -89,11 +89,19 @@ def test_units_do_not_matter() -> None:
         [math.nan] * 4,
         [5.0, math.nan, math.inf, 4.0],
         [5.0, 5.1, 5.2, 5.3, 5.4, 5.5],
+        [1.5e308, -1.5e308, 0.0],
     ],
-    ids=["no check", "one check", "two", "nothing finite", "two finite", "the rule has fired"],
+    ids=["none", "one", "two", "nothing finite", "two finite", "the rule has fired", "too large"],
 )
 def test_too_little_is_no_forecast(values: list[float]) -> None:
     assert forecast(values) is None
+
+
+@pytest.mark.parametrize("values", [[1e308, 1e307, 1e306, 0.0], [1e-320] * 3 + [0.0], [5.0] * 4])
+def test_values_of_any_size_are_forecast(values: list[float]) -> None:
+    found = forecast(values)
+    assert found is not None
+    assert math.isfinite(found.improvement)
 
 
 def test_checks_that_are_not_finite_are_gaps_and_still_count_against_patience() -> None:
