@@ -42,7 +42,7 @@ from fintts_inputs.config import RunConfig
 from fintts_inputs.rules import rule_of, schedule_of
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.disk.durable import durable_directory
-from fintts_store.runs.records import BaseModelRef, DatasetRef, PriceRef, RunRecord
+from fintts_store.runs.run_record import BaseModelRef, DatasetRef, PriceRef, RunRecord
 from fintts_store.runs.runs import create_run
 from fintts_trainer.checkpoint import LoopState
 from fintts_trainer.families.fish import TARGETS

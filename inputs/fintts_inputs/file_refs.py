@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from fintts_store.disk.digest import sha256_of
-from fintts_store.runs.records import FileRef
+from fintts_store.runs.run_record import FileRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

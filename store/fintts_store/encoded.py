@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fintts_store import layout
 from fintts_store.errors import InvalidRecord, KeyExists, KeyNotFound
 from fintts_store.runs.limits import RECORD_BYTES
-from fintts_store.runs.records import EncodedRecord, RecordingsRef
+from fintts_store.runs.run_record import EncodedRecord, RecordingsRef
 from fintts_store.store import Store
 
 

@@ -16,7 +16,7 @@ from fintts_store.checkpoints.manifest import Manifest
 from fintts_store.errors import CheckpointCorrupt, InvalidRecord
 from fintts_store.file_names import CHECKPOINT, is_weights_name, odd_in_base_model
 from fintts_store.runs.claims import take_claim
-from fintts_store.runs.records import AdapterRef, BaseModelRef, DatasetRef, FileRef
+from fintts_store.runs.run_record import AdapterRef, BaseModelRef, DatasetRef, FileRef
 from fintts_store.runs.runs import create_run, read_run
 from run_samples import manifest, record
 

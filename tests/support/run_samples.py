@@ -9,17 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from fintts_store.checkpoints.manifest import Manifest, ManifestFile
-from fintts_store.runs.records import (
-    BaseModelRef,
-    DatasetRef,
-    MetricRow,
-    Phase,
-    PriceRef,
-    Result,
-    RunRecord,
-    Status,
-    StopReason,
-)
+from fintts_store.runs.records import MetricRow, Phase, Result, Status, StopReason
+from fintts_store.runs.run_record import BaseModelRef, DatasetRef, PriceRef, RunRecord
 
 START = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)

@@ -22,7 +22,7 @@ from fintts_inputs.eval_models import eval_model_files
 from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.disk.digest import sha256_of
-from fintts_store.runs.records import (
+from fintts_store.runs.run_record import (
     BaseModelRef,
     CodecRef,
     DatasetRef,

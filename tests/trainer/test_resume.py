@@ -14,7 +14,8 @@ from fintts_inputs.errors import ConfigurationChanged
 from fintts_store.checkpoints.listing import list_manifests
 from fintts_store.checkpoints.restore import restore
 from fintts_store.runs.metrics import read_metrics
-from fintts_store.runs.records import Revision, StopReason
+from fintts_store.runs.records import StopReason
+from fintts_store.runs.run_record import Revision
 from fintts_store.runs.runs import create_revision, read_run, withdraw_result
 from fintts_trainer.session.preemption import Preemption
 from fintts_trainer.train import train

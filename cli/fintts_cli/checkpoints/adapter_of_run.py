@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from fintts_store.checkpoints.manifest import Manifest
-    from fintts_store.runs.records import FileRef, RunRecord
+    from fintts_store.runs.run_record import FileRef, RunRecord
     from fintts_store.store import Store
 
 ADAPTER_FILES = (ADAPTER_CONFIG, ADAPTER_FILE)

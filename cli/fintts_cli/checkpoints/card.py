@@ -14,7 +14,7 @@ from fintts_inputs.base_model.fish.prompts import FISH_JOINED
 if TYPE_CHECKING:
     from fintts_inputs.base_model.licence import Licence
     from fintts_store.checkpoints.manifest import Manifest
-    from fintts_store.runs.records import BaseModelRef, RunRecord
+    from fintts_store.runs.run_record import BaseModelRef, RunRecord
 
 ADAPTER = f"A LoRA adapter for text to speech; opens with PEFT {OLDEST_PEFT} or later."
 MERGED = "A base model for text to speech with a LoRA adapter merged into its weights."

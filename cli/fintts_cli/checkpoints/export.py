@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from fintts_cli.checkpoints.pull import Transfer
     from fintts_store.checkpoints.manifest import Manifest
-    from fintts_store.runs.records import FileRef, RunRecord
+    from fintts_store.runs.run_record import FileRef, RunRecord
     from fintts_store.store import Store
 
 BASE_README = f"base_model_{README}"

@@ -12,13 +12,13 @@ from fintts_store.disk.errors import explained
 from fintts_store.disk.reading import read_limited
 from fintts_store.errors import InvalidRecord
 from fintts_store.runs.record import Record
-from fintts_store.runs.records import FileRef
+from fintts_store.runs.run_record import FileRef
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from fintts_store.checkpoints.manifest import Manifest
-    from fintts_store.runs.records import RunRecord
+    from fintts_store.runs.run_record import RunRecord
 
 FILE = "fintts_export.json"
 

@@ -14,7 +14,7 @@ from fintts_store.runs.limits import DOCUMENT_BYTES
 
 if TYPE_CHECKING:
     from fintts_inputs.base_model.licence import Licence
-    from fintts_store.runs.records import RunRecord
+    from fintts_store.runs.run_record import RunRecord
     from fintts_store.store import Store
 
 

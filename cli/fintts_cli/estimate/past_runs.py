@@ -16,7 +16,8 @@ from fintts_store.errors import InvalidRecord, KeyNotFound
 from fintts_store.runs.runs import list_runs, read_result, read_run, readable_status
 
 if TYPE_CHECKING:
-    from fintts_store.runs.records import Result, RunRecord
+    from fintts_store.runs.records import Result
+    from fintts_store.runs.run_record import RunRecord
     from fintts_store.store import Store
 
 FEWEST_STEPS = 20

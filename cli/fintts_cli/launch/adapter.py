@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.config import RunConfig
-    from fintts_store.runs.records import BaseModelRef
+    from fintts_store.runs.run_record import BaseModelRef
 
 
 def check_adapter(config: RunConfig, shape: ModelShape) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from fintts_inputs.codec.config import CODEC_CONFIG
 from fintts_inputs.file_refs import digest_of, file_ref
 from fintts_store import layout
-from fintts_store.runs.records import CodecRef
+from fintts_store.runs.run_record import CodecRef
 
 if TYPE_CHECKING:
     from fintts_inputs.codec.find import CodecFile

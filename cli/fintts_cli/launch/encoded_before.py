@@ -8,7 +8,7 @@ from fintts_store.encoded import find_encoded, stored_parts
 
 if TYPE_CHECKING:
     from fintts_cli.launch.recordings import CheckedRecordings
-    from fintts_store.runs.records import DatasetRef
+    from fintts_store.runs.run_record import DatasetRef
     from fintts_store.store import Store
 
 

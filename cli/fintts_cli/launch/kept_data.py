@@ -15,7 +15,7 @@ from fintts_store.network.fetch import fetch
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fintts_store.runs.records import DatasetRef, RecordingsRef, RunRecord
+    from fintts_store.runs.run_record import DatasetRef, RecordingsRef, RunRecord
     from fintts_store.store import Store
 
 

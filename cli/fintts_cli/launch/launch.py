@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fintts_cost.plan.launch import LaunchPlan
     from fintts_inputs.config import RunConfig
     from fintts_inputs.config_changes import Change
-    from fintts_store.runs.records import RunRecord
+    from fintts_store.runs.run_record import RunRecord
     from fintts_store.store import Store
 
 SPOT_IS_WATCHED = (

@@ -10,7 +10,7 @@ from fintts_cli.errors import UsageProblem
 from fintts_cost import __version__
 from fintts_cost.estimate.document import document
 from fintts_store.errors import KeyExists, KeyNotFound
-from fintts_store.runs.records import PriceRef, RentalRef, Revision, RunRecord
+from fintts_store.runs.run_record import PriceRef, RentalRef, Revision, RunRecord
 from fintts_store.runs.runs import (
     create_revision,
     create_run,

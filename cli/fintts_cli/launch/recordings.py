@@ -32,7 +32,7 @@ from fintts_store import layout
 from fintts_store.disk.digest import sha256_of
 from fintts_store.disk.errors import explained
 from fintts_store.encoded import stored_parts
-from fintts_store.runs.records import FileRef, RecordingsRef
+from fintts_store.runs.run_record import FileRef, RecordingsRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from fintts_inputs.codec.find import CodecFile
     from fintts_inputs.recordings.utterance import Utterance
     from fintts_store.encoded import StoredPart
-    from fintts_store.runs.records import CodecRef
+    from fintts_store.runs.run_record import CodecRef
     from fintts_store.store import Store
 
 AGAIN = "run the command again once nothing writes to the folder"

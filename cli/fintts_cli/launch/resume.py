@@ -17,7 +17,7 @@ from fintts_store.errors import InvalidRecord, KeyNotFound
 from fintts_store.runs.claims import highest_claim
 from fintts_store.runs.ledger import read_ledger, write_sighting
 from fintts_store.runs.noted_process import Fate
-from fintts_store.runs.records import RunRecord, StopReason
+from fintts_store.runs.records import StopReason
 from fintts_store.runs.runs import (
     read_result,
     withdraw_result,
@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     from fintts_cli.runs.status.view import RunView
     from fintts_inputs.config_changes import Change
     from fintts_store.runs.ledger import Gone, Up
-    from fintts_store.runs.records import AdapterRef, Result
+    from fintts_store.runs.records import Result
+    from fintts_store.runs.run_record import AdapterRef, RunRecord
     from fintts_store.store import Store
 
 CUT_SHORT = (StopReason.FAILED, StopReason.DEADLINE, StopReason.REQUESTED)

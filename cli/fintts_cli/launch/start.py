@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from fintts_cli.launch.upload import Inputs
     from fintts_cli.runs.journal import Journal
     from fintts_cli.workplace.workplace import Workplace
-    from fintts_store.runs.records import Result, RunRecord
+    from fintts_store.runs.records import Result
+    from fintts_store.runs.run_record import RunRecord
 
 
 def start(here: Workplace, launch: Launch, infra: Infra, tell: Callable[[str], None]) -> Launch:

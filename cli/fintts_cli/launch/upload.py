@@ -24,7 +24,7 @@ from fintts_inputs.eval_models import eval_model_files
 from fintts_inputs.file_refs import digest_of, file_ref
 from fintts_inputs.recordings.files import only_recordings_in
 from fintts_store import layout
-from fintts_store.runs.records import (
+from fintts_store.runs.run_record import (
     AdapterRef,
     BaseModelRef,
     CodecRef,

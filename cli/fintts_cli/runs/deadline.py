@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from fintts_cli.infra import Sighting
     from fintts_cli.runs.journal import JournalEntry
     from fintts_store.runs.ledger import Ledger
-    from fintts_store.runs.records import RunRecord, Status
+    from fintts_store.runs.records import Status
+    from fintts_store.runs.run_record import RunRecord
 
 
 def deadline_of_run(record: RunRecord, status: Status | None, ledger: Ledger) -> datetime:

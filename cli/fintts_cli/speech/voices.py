@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from fintts_cli.terminal.terminal import Terminal
     from fintts_store.checkpoints.manifest import Manifest
-    from fintts_store.runs.records import RunRecord
+    from fintts_store.runs.run_record import RunRecord
     from fintts_store.store import Store
 
 BASE, BEST, LAST, ORIGINAL = "base", "best", "last", "original"

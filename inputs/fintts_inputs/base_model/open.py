@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from fintts_inputs.base_model.licence import Licence
     from fintts_inputs.base_model.shape import ModelShape
-    from fintts_store.runs.records import FileRef
+    from fintts_store.runs.run_record import FileRef
 
 
 @dataclass(frozen=True)

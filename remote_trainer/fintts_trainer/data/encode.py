@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from fintts_inputs.data.pack import Pack
-    from fintts_store.runs.records import RunRecord
+    from fintts_store.runs.run_record import RunRecord
     from fintts_trainer.families.base import BaseModel, Example
 
 WEIGHTS = frozenset({".pth", ".safetensors"})

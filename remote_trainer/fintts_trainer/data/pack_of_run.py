@@ -11,7 +11,7 @@ from fintts_trainer.session.job import fetch_dataset
 
 if TYPE_CHECKING:
     from fintts_inputs.data.pack import Pack
-    from fintts_store.runs.records import RunRecord
+    from fintts_store.runs.run_record import RunRecord
     from fintts_trainer.processes.progress import ProgressFile
     from fintts_trainer.session.job import Job
 

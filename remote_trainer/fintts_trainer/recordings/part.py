@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from fintts_inputs.codec.find import CodecFile
     from fintts_inputs.recordings.parts import SpokenText
     from fintts_store.encoded import StoredPart
-    from fintts_store.runs.records import RecordingsRef
+    from fintts_store.runs.run_record import RecordingsRef
     from fintts_trainer.codecs.base import Codec, Codes, Wave
     from fintts_trainer.session.session import StoreSession
 

@@ -24,7 +24,8 @@ from fintts_store import layout
 from fintts_store.encoded import commit_encoded, find_encoded, stored_parts
 from fintts_store.errors import StoreError
 from fintts_store.network.retrying import insist
-from fintts_store.runs.records import DatasetRef, Encoded, EncodedRecord, Phase
+from fintts_store.runs.records import Encoded, Phase
+from fintts_store.runs.run_record import DatasetRef, EncodedRecord
 from fintts_trainer.loop.reasons import PREEMPTED
 from fintts_trainer.processes.hang_limits import LEAST_SECONDS, UNMEASURED_SECONDS
 from fintts_trainer.recordings.part import PartEncoder, codes_path
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 
     from fintts_inputs.codec.find import CodecFile
     from fintts_inputs.recordings.parts import Texts
-    from fintts_store.runs.records import RecordingsRef
+    from fintts_store.runs.run_record import RecordingsRef
     from fintts_trainer.loop.reasons import Reason
     from fintts_trainer.processes.world import World
     from fintts_trainer.session.preemption import Preemption

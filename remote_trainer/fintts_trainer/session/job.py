@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from fintts_inputs.config import EvalKind
     from fintts_inputs.trackers import Tracker
-    from fintts_store.runs.records import FileRef, RecordingsRef, RunRecord
+    from fintts_store.runs.run_record import FileRef, RecordingsRef, RunRecord
     from fintts_store.store import Store
 
 CLAIM_FILE, TROUBLE_FILE = "claim", "trouble"

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from fintts_store.runs.records import RunRecord
+    from fintts_store.runs.run_record import RunRecord
 
 
 class LocalCheckpoint(Record):

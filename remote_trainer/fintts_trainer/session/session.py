@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 
     from fintts_store.checkpoints.manifest import Manifest
     from fintts_store.errors import StoreError
-    from fintts_store.runs.records import MetricKind, RunRecord
+    from fintts_store.runs.records import MetricKind
+    from fintts_store.runs.run_record import RunRecord
     from fintts_trainer.machine.local_gpus import LocalGpus
     from fintts_trainer.processes.progress import ProgressFile
     from fintts_trainer.session.job import Job

@@ -11,7 +11,8 @@ from fintts_store.errors import KeyExists, StoreError
 from fintts_store.layout import CommitName
 from fintts_store.runs.claims import highest_claim
 from fintts_store.runs.limits import KEPT_STEPS
-from fintts_store.runs.records import Result, RunRecord, StopReason
+from fintts_store.runs.records import Result, StopReason
+from fintts_store.runs.run_record import RunRecord
 from fintts_store.runs.runs import read_run, readable_result, readable_status
 from fintts_store.store import Store
 

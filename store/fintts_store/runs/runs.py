@@ -8,7 +8,8 @@ from pydantic import JsonValue
 from fintts_store import layout
 from fintts_store.errors import InvalidRecord, InvalidRunName, KeyNotFound
 from fintts_store.runs.reading import find_record, read_record
-from fintts_store.runs.records import Result, Revision, RunRecord, Status, StopRequest
+from fintts_store.runs.records import Result, Status, StopRequest
+from fintts_store.runs.run_record import Revision, RunRecord
 from fintts_store.store import Store
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from fintts_store import layout
 from fintts_store.errors import InvalidRecord, KeyNotFound
-from fintts_store.runs.records import (
+from fintts_store.runs.run_record import (
     AdapterRef,
     BaseModelRef,
     CodecRef,

@@ -23,7 +23,7 @@ from fintts_store.errors import InvalidKey, InvalidRecord, InvalidRunName, KeyNo
 from fintts_store.layout import CommitName
 from fintts_store.network.parallel import SMALL_AT_ONCE, in_parallel
 from fintts_store.runs.claims import highest_of, strange_claims
-from fintts_store.runs.records import RunRecord
+from fintts_store.runs.run_record import RunRecord
 from fintts_store.runs.runs import list_runs, read_result, read_run, read_status
 from fintts_store.store import Store
 from fintts_store.upkeep.faults import Fault, Kind

@@ -31,7 +31,7 @@ from fintts_cli.settings.read import read_settings
 from fintts_cost.gpus.accelerators import ACCELERATORS
 from fintts_cost.gpus.memory import MemoryModel
 from fintts_cost.plan.reach import seconds_to, with_last_save
-from fintts_store.runs.records import PriceRef, RentalRef, RunRecord
+from fintts_store.runs.run_record import PriceRef, RentalRef, RunRecord
 from fintts_store.runs.runs import create_run, read_run
 from memory_store import MemoryStore
 from released_shapes import S1_MINI

@@ -16,14 +16,8 @@ from fintts_cli.settings.model import Settings
 from fintts_inputs.base_model.families import read_shape
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.end_run import end_run
-from fintts_store.runs.records import (
-    BaseModelRef,
-    DatasetRef,
-    Encoded,
-    FileRef,
-    PriceRef,
-    RentalRef,
-)
+from fintts_store.runs.records import Encoded
+from fintts_store.runs.run_record import BaseModelRef, DatasetRef, FileRef, PriceRef, RentalRef
 from fintts_store.runs.runs import create_run, write_status
 from run_samples import DIGEST, START, record, result, status
 

@@ -25,7 +25,7 @@ from fintts_inputs.recordings.transcripts import as_in_a_file
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.encoded import commit_encoded, find_encoded, stored_parts
 from fintts_store.errors import CheckpointCorrupt, StoreDenied
-from fintts_store.runs.records import DatasetRef, EncodedRecord, RecordingsRef
+from fintts_store.runs.run_record import DatasetRef, EncodedRecord, RecordingsRef
 from fintts_store.runs.runs import read_run
 from fintts_store.upkeep.inputs import faults_of, inputs_of, list_inputs, unused_among
 from parity_fixtures import HERE

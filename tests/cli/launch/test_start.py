@@ -55,7 +55,8 @@ from fintts_store.layout import PROMISE, commit_key, run_json_key
 from fintts_store.runs.end_run import end_run
 from fintts_store.runs.ledger import Evidence, Ledger, read_ledger, write_sighting
 from fintts_store.runs.ledger import Launch as Launched
-from fintts_store.runs.records import Phase, RunRecord, StopReason
+from fintts_store.runs.records import Phase, StopReason
+from fintts_store.runs.run_record import RunRecord
 from fintts_store.runs.runs import (
     list_runs,
     read_configurations,

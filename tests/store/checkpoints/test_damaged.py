@@ -24,7 +24,7 @@ from fintts_store.errors import (
 )
 from fintts_store.layout import CommitName
 from fintts_store.runs.claims import highest_claim, take_claim
-from fintts_store.runs.records import FileRef
+from fintts_store.runs.run_record import FileRef
 from fintts_store.store import TEMPORARY_PREFIX
 from memory_store import MemoryStore
 

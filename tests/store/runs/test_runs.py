@@ -13,7 +13,8 @@ from fintts_store import layout
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.errors import InvalidRecord, KeyExists
 from fintts_store.runs.metrics import read_metrics
-from fintts_store.runs.records import MetricRow, Revision
+from fintts_store.runs.records import MetricRow
+from fintts_store.runs.run_record import Revision
 from fintts_store.runs.runs import (
     create_revision,
     create_run,

@@ -14,7 +14,7 @@ from checks import every
 from fintts_store import layout
 from fintts_store.errors import StoreUnreachable
 from fintts_store.network.parallel import AT_ONCE
-from fintts_store.runs.records import AdapterRef, BaseModelRef, DatasetRef, FileRef, RunRecord
+from fintts_store.runs.run_record import AdapterRef, BaseModelRef, DatasetRef, FileRef, RunRecord
 from fintts_store.runs.runs import create_run
 from fintts_store.store import Entries, Store
 from fintts_store.upkeep import byte_check

@@ -24,7 +24,8 @@ from fintts_inputs.recordings.survey import limits_of, survey
 from fintts_store import layout
 from fintts_store.encoded import find_encoded, stored_parts
 from fintts_store.errors import StoreError
-from fintts_store.runs.records import EncodedRecord, Phase, RecordingsRef, Result, StopReason
+from fintts_store.runs.records import Phase, Result, StopReason
+from fintts_store.runs.run_record import EncodedRecord, RecordingsRef
 from fintts_store.runs.runs import (
     read_run,
     read_status,

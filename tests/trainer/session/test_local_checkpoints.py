@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fintts_store.checkpoints.commit import CheckpointFacts
-from fintts_store.runs.records import RunRecord
+from fintts_store.runs.run_record import RunRecord
 from fintts_trainer.session.local_checkpoints import (
     describe_local,
     local_checkpoint,

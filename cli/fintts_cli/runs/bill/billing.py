@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from fintts_cli.runs.bill.terms import BillingTerms, Rates
     from fintts_cli.runs.bill.witness import Witness
     from fintts_store.runs.ledger import Launch, Ledger
-    from fintts_store.runs.records import Result, RunRecord, Status
+    from fintts_store.runs.records import Result, Status
+    from fintts_store.runs.run_record import RunRecord
 
 SEEN_WITHIN = timedelta(seconds=120)
 """An end counts as known if the instance was seen alive at most this long before it."""

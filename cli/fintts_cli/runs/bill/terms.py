@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from fintts_store.runs.ledger import Asked, Launch, Ledger
-    from fintts_store.runs.records import RunRecord, Status
+    from fintts_store.runs.records import Status
+    from fintts_store.runs.run_record import RunRecord
 
 RESERVE = timedelta(seconds=float(Reserve.spot().total_seconds))
 TEARDOWN = timedelta(seconds=float(Reserve.spot().after_last_word_seconds))

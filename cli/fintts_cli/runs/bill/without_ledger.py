@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fintts_cli.runs.instances.view import InstanceView
-    from fintts_store.runs.records import Result, RunRecord, Status
+    from fintts_store.runs.records import Result, Status
+    from fintts_store.runs.run_record import RunRecord
 
 AUTODOWN_WITHIN = timedelta(seconds=660)
 """A managed job's instance ends itself this long after the run at most, even if its controller is

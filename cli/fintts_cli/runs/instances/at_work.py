@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from fintts_store.runs.laptop import Laptop
     from fintts_store.runs.ledger import Launch, Ledger
     from fintts_store.runs.noted_process import NotedProcess
-    from fintts_store.runs.records import Result, RunRecord, Status
+    from fintts_store.runs.records import Result, Status
+    from fintts_store.runs.run_record import RunRecord
 
 FRESH_WITHIN = timedelta(seconds=30)
 """A heartbeat no older than this counts as fresh: a trainer is at work."""

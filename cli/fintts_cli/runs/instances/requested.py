@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     from fintts_cli.runs.journal import JournalEntry
     from fintts_cli.workplace.workplace import Workplace
     from fintts_store.runs.laptop import Laptop
-    from fintts_store.runs.records import Result, RunRecord
+    from fintts_store.runs.records import Result
+    from fintts_store.runs.run_record import RunRecord
     from fintts_store.store import Store
 
 EARLY = {

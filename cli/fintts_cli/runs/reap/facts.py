@@ -13,7 +13,7 @@ from fintts_store.runs.runs import read_run, readable_result, readable_status
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fintts_store.runs.records import RunRecord
+    from fintts_store.runs.run_record import RunRecord
     from fintts_store.store import Store
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fintts_store.checkpoints.manifest import Manifest
     from fintts_store.checkpoints.retention import Retention
     from fintts_store.layout import CommitName
-    from fintts_store.runs.records import RunRecord
+    from fintts_store.runs.run_record import RunRecord
 
 MOST_KEPT = 1_000_000
 

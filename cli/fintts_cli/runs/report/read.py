@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from fintts_cli.runs.report.report import RunReport
     from fintts_cli.runs.status.listing import InstanceOf
     from fintts_store.runs.metrics import Metrics
-    from fintts_store.runs.records import Result, RunRecord
+    from fintts_store.runs.records import Result
+    from fintts_store.runs.run_record import RunRecord
     from fintts_store.store import Store
 
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from fintts_cli.runs.status.view import RunView
     from fintts_cost.interval import Interval
     from fintts_store.checkpoints.retention import Retention
-    from fintts_store.runs.records import MetricRow, Result, RunRecord
+    from fintts_store.runs.records import MetricRow, Result
+    from fintts_store.runs.run_record import RunRecord
 
 NO_GUESSES: dict[str, float] = {}
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from fintts_cli.runs.status.view import RunView
     from fintts_inputs.config import EarlyStoppingConfig
-    from fintts_store.runs.records import MetricRow, RunRecord
+    from fintts_store.runs.records import MetricRow
+    from fintts_store.runs.run_record import RunRecord
 
 
 class RuledCheck(NamedTuple):

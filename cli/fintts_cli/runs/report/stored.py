@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from fintts_store.runs.records import RentalRef, RunRecord
+    from fintts_store.runs.run_record import RentalRef, RunRecord
 
 
 def number(content: JsonValue, *path: str, most: float) -> float | None:

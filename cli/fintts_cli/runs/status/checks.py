@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from fintts_inputs.config import Monitor
-    from fintts_store.runs.records import MetricRow, RunRecord
+    from fintts_store.runs.records import MetricRow
+    from fintts_store.runs.run_record import RunRecord
 
 Points = tuple[tuple[int, float], ...]
 """(step, value), in the order of the steps"""

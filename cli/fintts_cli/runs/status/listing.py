@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from fintts_cli.runs.status.view import RunView
     from fintts_store.runs.laptop import Laptop
-    from fintts_store.runs.records import RunRecord
+    from fintts_store.runs.run_record import RunRecord
     from fintts_store.store import Store
 
     InstanceOf = Callable[[RunRecord, Store], InstanceView]

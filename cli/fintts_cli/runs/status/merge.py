@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
     from fintts_store.errors import StoreError
-    from fintts_store.runs.records import Result, RunRecord, Status
+    from fintts_store.runs.records import Result, Status
+    from fintts_store.runs.run_record import RunRecord
 
 NO_LEDGER = Ledger()
 TRAINER_ENDED = (Phase.DONE, Phase.FAILED, Phase.TEARING_DOWN)

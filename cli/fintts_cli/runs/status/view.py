@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from fintts_store.errors import StoreError
     from fintts_store.runs.laptop import Laptop
     from fintts_store.runs.ledger import Gone, Ledger, Up
-    from fintts_store.runs.records import RunRecord, Status
+    from fintts_store.runs.records import Status
+    from fintts_store.runs.run_record import RunRecord
 
 
 AT_WORK = (Phase.TRAINING, Phase.VALIDATING, Phase.SAVING)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fintts_cli.runs.report.report import RunReport
     from fintts_cli.runs.report.step import StepShares
     from fintts_cost.interval import Interval
-    from fintts_store.runs.records import RecordingsRef
+    from fintts_store.runs.run_record import RecordingsRef
 
 NOUNS = {"training": "step", "validation": "check"}
 BEYOND_THE_TRAINER = {

@@ -35,7 +35,7 @@ from fintts_cost.prices.offers import offers_of
 from fintts_inputs.base_model.files import base_model_files
 from fintts_store.backends.directory import DirectoryStore
 from fintts_store.runs.end_run import end_run
-from fintts_store.runs.records import BaseModelRef, FileRef
+from fintts_store.runs.run_record import BaseModelRef, FileRef
 from fintts_store.runs.runs import create_run
 from run_samples import DIGEST, record, result
 

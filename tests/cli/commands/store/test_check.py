@@ -28,7 +28,7 @@ from fintts_store.backends.s3.s3 import S3Store
 from fintts_store.checkpoints.commit import CheckpointFacts, Committer
 from fintts_store.checkpoints.manifest import Manifest
 from fintts_store.runs.claims import take_claim
-from fintts_store.runs.records import FileRef
+from fintts_store.runs.run_record import FileRef
 from fintts_store.runs.runs import create_run
 from fintts_store.store import Store
 from run_samples import DATA, DIGEST, record

@@ -24,7 +24,7 @@ from fintts_store.backends.directory import DirectoryStore
 from fintts_store.layout import metrics_key
 from fintts_store.runs.ledger import Evidence, Gone, Ledger, Up
 from fintts_store.runs.metrics import read_metrics
-from fintts_store.runs.records import PriceRef
+from fintts_store.runs.run_record import PriceRef
 from fintts_store.runs.runs import create_run
 from report_samples import ESTIMATE, LAPTOP, NOW, bare, ended, ledger, timed_metrics
 from run_samples import MINUTE, START, record, status

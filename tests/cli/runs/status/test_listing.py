@@ -8,7 +8,7 @@ from fintts_cli.runs.instances.view import InstanceView
 from fintts_cli.runs.status.listing import look_at_all
 from fintts_store import layout
 from fintts_store.runs.end_run import end_run
-from fintts_store.runs.records import RunRecord
+from fintts_store.runs.run_record import RunRecord
 from fintts_store.runs.runs import create_run, write_status
 from fintts_store.store import Store
 from memory_store import CountingStore
