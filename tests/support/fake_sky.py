@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TextIO
 
 import boto3
 import yaml
@@ -137,6 +137,10 @@ class FakeSky:
     sold_out: Exception | None = None
     fails_after_submission: BaseException | None = None
     controller_is_deaf: bool = False
+    starts: bool = True
+    """whether a managed job has its instance at once; else it waits until a test says more"""
+    controller_said: str = ""
+    """in the log of each managed job's controller"""
     managed_jobs: list[Job] = field(default_factory=list[Job])
     clusters: list[Cluster] = field(default_factory=list[Cluster])
     requests: list[Request] = field(default_factory=list[Request])
@@ -247,9 +251,11 @@ class FakeSky:
     def launch(self, _task: Any, *, name: str) -> None:
         self.calls.append("launch")
         self.settings_at_launch = dict(self.settings)
-        self.managed_jobs.append(
-            Job(len(self.managed_jobs) + 1, name, Status("PENDING"), "WAITING")
-        )
+        job = Job(len(self.managed_jobs) + 1, name, Status("PENDING"), "WAITING")
+        if self.starts:
+            job.become("RUNNING")
+            job.start_at = 1.0
+        self.managed_jobs.append(job)
 
     def queue_v2(
         self, *, refresh: bool, fields: Sequence[str], name_match: str
@@ -276,7 +282,21 @@ class FakeSky:
         if not self._end(name):
             raise ClusterDoesNotExist(name)
 
-    def tail_logs(self, *, job_id: int, follow: bool, preload_content: bool) -> list[str | None]:
+    def tail_logs(
+        self,
+        *,
+        job_id: int,
+        follow: bool,
+        preload_content: bool = True,
+        controller: bool = False,
+        tail: int | None = None,
+        output_stream: TextIO | None = None,
+    ) -> list[str | None]:
+        if controller:
+            assert tail
+            assert output_stream is not None
+            output_stream.write(self.controller_said)
+            return []
         assert not preload_content
         return [None, f"(task, pid=7) \x1b[2mof job {job_id}, {follow}\x1b[0m\n"]
 

@@ -62,10 +62,20 @@ def start(here: Workplace, launch: Launch, infra: Infra, tell: Callable[[str], N
         bundle = write_bundle(launch.bundle, measures=measures)
         me = here.laptop(make=True)
         asked = replace(launch, asked_at=datetime.now(UTC), me=me)
+        if not launch.settings.is_local:
+            tell(_waits(launch))
         _start(asked, inputs, bundle, infra, here.journal)
         return asked
     finally:  # an accepted instance has its own copy
         shutil.rmtree(launch.bundle, ignore_errors=True)
+
+
+def _waits(launch: Launch) -> str:
+    minutes = launch.settings.launch_patience_seconds / 60
+    return (
+        f"waiting for an instance, for at most {minutes:.0f} minutes in each place; Ctrl-C takes "
+        "the request back"
+    )
 
 
 def _start(launch: Launch, inputs: Inputs, bundle: Bundle, infra: Infra, journal: Journal) -> None:

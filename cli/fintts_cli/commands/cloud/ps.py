@@ -108,14 +108,18 @@ def _afterwards(terminal: Terminal, runs: "RunStore", views: "Sequence[RunView]"
 def _remove_idle(
     terminal: Terminal, here: Workplace, runs: "RunStore", views: "Sequence[RunView]"
 ) -> bool:
-    """Removes the instance of a run that has ended; whether there was one.
+    """Removes the instance of a run that has ended, or whose deadline has passed before it had one;
+    whether there was one.
 
     Such an instance ends itself. But after this machine was asleep, SkyPilot takes a spot instance
     that ended itself for a preempted one, and rents another.
     """
-    idle = [view.run for view in views if view.only_bills]
-    for run in idle:
-        terminal.say(f"run {run} has ended; its instance is now removed")
+    idle = [view for view in views if view.only_bills]
+    for view in idle:
+        what = "waits for an instance, and its deadline has passed; the request is now taken back"
+        if not view.is_too_late:
+            what = "has ended; its instance is now removed"
+        terminal.say(f"run {view.run} {what}")
         with suppress(CloudError):
-            take_down(here, runs, run)
+            take_down(here, runs, view.run)
     return bool(idle)

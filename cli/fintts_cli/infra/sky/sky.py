@@ -22,23 +22,16 @@ from fintts_cli.infra import (
     Removed,
     Sighting,
 )
-from fintts_cli.infra.sky.aws import AWS, never_came
 from fintts_cli.infra.sky.ending.power_off import terminate_when_off
 from fintts_cli.infra.sky.launch.asked_task import read_task
+from fintts_cli.infra.sky.launch.failed_launch import FailedLaunch
 from fintts_cli.infra.sky.launch.launch_patience import launch_patiently
-from fintts_cli.infra.sky.launch.launching import ready_to_launch
-from fintts_cli.infra.sky.launch.provision_log import provision_log
-from fintts_cli.infra.sky.launch.refusals import (
-    answers_in,
-    is_of_places,
-    is_refused_everywhere,
-    refusal,
-)
+from fintts_cli.infra.sky.launch.launching import kept_workdir, ready_to_launch
+from fintts_cli.infra.sky.launch.refusals import refusal
 from fintts_cli.infra.sky.prices.catalog import SkyCatalog
 from fintts_cli.infra.sky.rentals.census import take_census
 from fintts_cli.infra.sky.rentals.cluster import Cluster
 from fintts_cli.infra.sky.rentals.folders import RunFolders
-from fintts_cli.infra.sky.rentals.job import ManagedJob
 from fintts_cli.infra.sky.rentals.look import look
 from fintts_cli.infra.sky.rentals.record import (
     SkyRecord,
@@ -46,7 +39,6 @@ from fintts_cli.infra.sky.rentals.record import (
     job_of,
 )
 from fintts_cli.infra.sky.rentals.rental import remove, remove_sighting, rental_of
-from fintts_cli.infra.sky.sellers.desk import SELLERS
 from fintts_cli.infra.sky.server.errors import ANSI, in_a_sentence
 from fintts_cli.infra.sky.server.queries import refuse_unknown_cloud, require_offer
 from fintts_cli.infra.sky.server.session import sky_session
@@ -122,14 +114,14 @@ class SkyInfra:
         self._answers.pop(run, None)  # the answer was about an earlier instance
         said_before = self._folders.log_size(run)
         try:
-            self._launch(record, asked, secrets)
+            record = self._launch(record, asked, secrets)
         except BaseException as error:
+            failed = FailedLaunch(run, self._folders, partial(self._sky, run))
             try:
-                said = self._folders.said_since(run, said_before)
-                said += self._noted(record, error, said)
+                said = failed.said(error, said_before)
             finally:
                 self.down(run)
-            self._note_whether_it_came(record, is_refused=is_refused_everywhere(said))
+            failed.note_whether_it_came(cloud_of(self._name), said)
             if isinstance(error, Exception):
                 raise refusal(error, said) or in_a_sentence(
                     error, self._folders.log_of(run)
@@ -138,41 +130,38 @@ class SkyInfra:
         self._answers.pop(run, None)
         self._folders.write(record.model_copy(update={"was_seen": True}))
 
-    def _noted(self, record: SkyRecord, error: BaseException, said: str) -> str:
-        """What SkyPilot noted of the place that it tried in vain, before the cluster is forgotten.
-        The note names no place, so it is not read where the output has a reason of another."""
-        if record.job is not None or not is_of_places(error) or answers_in(said):
-            return ""
-        with suppress(CloudError), self._sky(record.run) as sky:
-            return f"\n{provision_log(sky, record.cluster)}"
-        return ""
-
-    def _note_whether_it_came(self, record: SkyRecord, *, is_refused: bool) -> None:
-        """Records that no instance ever came. AWS can tell this about one that is gone. Of a
-        seller without zones it is known if each place refused; otherwise one is billed."""
-        cloud = cloud_of(self._name)
-        with suppress(Exception), self._sky(record.run) as sky:  # either may fail in any way
-            is_none = is_refused and cloud in {seller.cloud for seller in SELLERS}
-            if cloud == AWS and record.deadline_at is not None:
-                is_none = never_came(sky, record.run, record.deadline_at)
-            last = self._folders.find(record.run)
-            if last is not None and is_none:
-                self._folders.write(last.model_copy(update={"never_came": True}))
-
-    def _launch(self, record: SkyRecord, asked: AskedTask, secrets: Mapping[str, str]) -> None:
-        """Returns once the run no longer needs this process."""
-        folder = self._folders.folder(record.run)
+    def _launch(self, record: SkyRecord, asked: AskedTask, secrets: Mapping[str, str]) -> SkyRecord:
+        """Returns once the run no longer needs this process: the record of its instance."""
+        run = record.run
         with (
-            self._sky(record.run) as sky,
-            ready_to_launch(sky, asked, secrets, folder, self._name) as task,
+            self._sky(run) as sky,
+            ready_to_launch(sky, asked, secrets, self._folders.folder(run), self._name) as task,
         ):
-            if record.job is not None:
-                ManagedJob().launch(sky, record, task)
-                return
-            take_back, note = partial(remove, sky, record), partial(self._folders.note, record.run)
-            limit = asked.patience_seconds
-            launch_patiently(sky, task, record.cluster, limit, take_back, self._offers, note)
-            terminate_when_off(sky, record.cluster)  # AWS terminates a spot instance by itself
+            last = launch_patiently(
+                sky,
+                task,
+                record,
+                asked.patience_seconds,
+                self._offers,
+                take_back=partial(remove, sky),
+                renew=partial(self._renew, asked),
+                note=partial(self._folders.note, run),
+            )
+            if last.job is None:  # AWS terminates a spot instance by itself
+                terminate_when_off(sky, last.cluster)
+            return last
+
+    def _renew(self, asked: AskedTask, record: SkyRecord) -> SkyRecord:
+        """The record of the next request of this launch, written before it is made. SkyPilot keeps
+        a managed job for ever, so the next one has another name. A command that saw the last one
+        gone has removed its workdir."""
+        if record.job is None:
+            return record
+        kept_workdir(asked.workdir, self._folders.folder(record.run))
+        job = job_of(record.run, datetime.now(UTC))
+        last = record.model_copy(update={"job": job, "cluster": job, "was_seen": False})
+        self._folders.write(last)
+        return last
 
     def state(self, run: str) -> InstanceState | None:
         kept = self._answers.get(run)

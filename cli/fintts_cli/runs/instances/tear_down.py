@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fintts_store.store import Store
 
 TORN_DOWN = "torn down from a terminal; the work after the last checkpoint is lost"
+TOO_LATE = "the run had no instance when its deadline passed"
 
 
 def tear_down(store: Store, infra: Infra, journal: Journal, view: RunView, now: datetime) -> Result:
@@ -43,9 +44,10 @@ def tear_down(store: Store, infra: Infra, journal: Journal, view: RunView, now: 
     _note_gone(store, view, launch, now)
     result = readable_result(store, view.run)
     if result is None or is_of_an_earlier(result, launch):
-        last = result_by_store(
-            store, view.run, StopReason.REQUESTED, TORN_DOWN, ended_at=now, launch=launch
-        )
+        why = (StopReason.REQUESTED, TORN_DOWN)
+        if view.is_too_late:
+            why = (StopReason.DEADLINE, TOO_LATE)
+        last = result_by_store(store, view.run, *why, ended_at=now, launch=launch)
         end_run(store, last)
         result = _read_end(store, view.run) or last
     return result

@@ -160,21 +160,33 @@ def _by_its_run(
 
 
 def silence_of(seen: Sighting, facts: RunFacts, now: datetime) -> str | None:
-    """Why no trainer can be at work there although the run has not ended; None if one may be."""
-    began = seen.instance_since
-    if not facts.is_there or began is None:
+    """Why no trainer can be at work there although the run has not ended; None if one may be.
+
+    A managed job that waits for its first instance has the time of an instance that sets up. One
+    that has lost its instance goes on waiting until its deadline.
+    """
+    if not facts.is_there:
         return None
-    if facts.heard_at is not None and facts.heard_at >= began:
+    is_waiting = seen.instance_since is None
+    began = seen.instance_since or seen.created_at
+    if facts.heard_at is not None and (is_waiting or facts.heard_at >= began):
         quiet = now - facts.heard_at
-        return f"silent for {_minutes(quiet)}, and billing" if quiet > HEARD_WITHIN else None
+        is_silent = quiet > HEARD_WITHIN and not is_waiting
+        return f"silent for {_minutes(quiet)}, and billing" if is_silent else None
     age = now - began
+    if age <= _set_up_within(seen, facts):
+        return None
+    if is_waiting:
+        return f"has waited {_minutes(age)} for an instance, longer than a launch may wait"
+    return f"has sent no heartbeat in the {_minutes(age)} since it was rented, and is billing"
+
+
+def _set_up_within(seen: Sighting, facts: RunFacts) -> timedelta:
+    """How long the first heartbeat may take."""
     asked = asked_of(seen, facts)
     setup = timedelta(seconds=facts.setup_seconds)
     ready = timedelta(seconds=asked.launch_patience_seconds if asked else 0.0)
-    patience = max(SETS_UP_WITHIN, SETUP_FACTOR * setup, ready + setup)
-    if age <= patience:
-        return None
-    return f"has sent no heartbeat in the {_minutes(age)} since it was rented, and is billing"
+    return max(SETS_UP_WITHIN, SETUP_FACTOR * setup, ready + setup)
 
 
 def _minutes(span: timedelta) -> str:

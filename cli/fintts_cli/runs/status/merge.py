@@ -59,7 +59,8 @@ def view_run(
     eta_seconds = _eta(phase, status)
     rate, gpus = _rate(record, instance, bill), _gpus(record, instance, bill)
     ending_seconds = 0.0 if phase in TRAINER_ENDED else teardown_seconds(record, gpus)
-    last = result or status
+    last, deadline_at = result or status, deadline_of_run(record, status, ledger)
+    is_waiting = phase == Phase.PROVISIONING and bool(instance.is_live)
     return RunView(
         run=record.run,
         record=record,
@@ -76,7 +77,7 @@ def view_run(
         started_at=instance.created_at or record.created_at,
         updated_at=status.updated_at if status else None,
         ended_at=bill.spans[-1].ended if bill.spans else None,
-        deadline_at=deadline_of_run(record, status, ledger),
+        deadline_at=deadline_at,
         seconds_per_step=status.seconds_per_step if status else None,
         eta_seconds=eta_seconds,
         hourly_rate_usd=rate,
@@ -88,6 +89,7 @@ def view_run(
         gpus=gpus,
         instance=instance.name,
         instance_is_live=instance.is_live,
+        is_too_late=is_waiting and now > deadline_at,
         is_silent=not at_work.is_anothers and is_silent(status, result, instance, now),
         ledger=ledger,
         at_work=at_work,

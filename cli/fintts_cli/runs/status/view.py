@@ -60,6 +60,8 @@ class RunView:
     gpus: str
     instance: str | None
     instance_is_live: bool | None
+    is_too_late: bool
+    """this machine's request still waits for an instance, and the deadline has passed"""
     is_silent: bool
     """this machine knows no instance, and the trainer has been silent for long"""
     ledger: Ledger
@@ -113,9 +115,11 @@ class RunView:
 
     @property
     def only_bills(self) -> bool:
-        """Whether a rented instance has nothing left to do; it ends itself within a minute or
-        two."""
-        is_over = self.stop_reason is not None and self.phase == Phase.TEARING_DOWN
+        """Whether a rented instance has nothing left to do; one that is there ends itself within a
+        minute or two. One that is still to come would only find that the deadline has passed."""
+        is_over = self.is_too_late or (
+            self.stop_reason is not None and self.phase == Phase.TEARING_DOWN
+        )
         return is_over and bool(self.instance_is_live) and self.infra != LOCAL
 
     @property

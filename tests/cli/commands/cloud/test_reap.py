@@ -236,7 +236,9 @@ SECOND = timedelta(seconds=1)
         # An earlier instance's heartbeat is none of this one's.
         (timedelta(minutes=21), NOW - HOUR, 0, "has sent no heartbeat in the 21 minutes since it"),
         (timedelta(minutes=19), NOW - HOUR, 0, None),
-        (None, None, 0, None),  # a job that waits for an instance
+        # A job that waits: for its first instance, and for another one.
+        (None, None, 0, "has waited 120 minutes for an instance, longer than a launch may wait"),
+        (None, NOW - HOUR, 0, None),
     ],
 )
 @pytest.mark.parametrize("is_own", [True, False])
@@ -617,3 +619,28 @@ def test_an_instance_may_take_as_long_as_its_launch_patience_to_become_ready(
     assert (shown["verdict"] == "kept") == is_kept
     if not is_kept:
         assert "has sent no heartbeat in the 120 minutes" in shown["reason"]
+
+
+@pytest.mark.parametrize(
+    ("waited", "was_heard", "is_kept"),
+    [(20, False, True), (120, False, False), (120, True, True)],
+)
+def test_a_job_may_wait_for_its_first_instance_as_long_as_a_launch_may(
+    waited: int, was_heard: bool, is_kept: bool, clouds: Clouds, store: DirectoryStore
+) -> None:
+    """One that has lost its instance waits for another until its deadline."""
+    entry = asked_for(store, launch=1)
+    if not was_heard:
+        store.delete(layout.status_key("mine"))
+    take_launch(store, asked(run="mine", deadline_at=entry.deadline_at))
+    job = replace(
+        seen(),
+        holder=Holder.MANAGED_JOB,
+        created_at=NOW - timedelta(minutes=waited),
+        instance_since=None,
+    )
+    clouds.sightings.append(job)
+    (shown,) = instances("--dry-run")
+    assert (shown["verdict"] == "kept") == is_kept
+    if not is_kept:
+        assert "has waited 120 minutes for an instance, longer than" in shown["reason"]

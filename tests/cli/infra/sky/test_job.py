@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -87,9 +87,10 @@ def test_this_machine_s_keys_stay_whether_or_not_the_run_has_secrets(laptop: Lap
 
 def test_a_job_goes_through_its_phases(laptop: Laptop) -> None:
     job = laptop.launch()
-    assert laptop.phase() == InstancePhase.PROVISIONING
-    job.become("STARTING")
-    assert laptop.phase() == InstancePhase.PROVISIONING
+    job.start_at = None
+    for waiting in ("PENDING", "STARTING"):
+        job.become(waiting)
+        assert laptop.phase() == InstancePhase.PROVISIONING
     cluster = Cluster(f"{job.job_name}-1", NOON)
     laptop.sky.clusters.append(cluster)
     job.become("RUNNING")
@@ -157,7 +158,7 @@ def test_an_instance_that_comes_later_finds_the_code_there(laptop: Laptop) -> No
     (laptop.bundle / "code.py").unlink()
     [task] = laptop.sky.tasks
     assert (Path(task.workdir) / "code.py").read_text() == "code\n"
-    assert laptop.phase() == InstancePhase.PROVISIONING
+    assert laptop.phase() == InstancePhase.RUNNING
     job.become("SUCCEEDED", "DONE")
     assert laptop.phase() == InstancePhase.GONE
     assert not Path(task.workdir).exists()
@@ -336,7 +337,7 @@ def test_a_run_has_one_job_at_a_time_and_another_one_later(laptop: Laptop) -> No
     first.become("FAILED", "DONE")
     second = laptop.launch()
     assert second.job_name != first.job_name
-    assert laptop.phase() == InstancePhase.PROVISIONING
+    assert laptop.phase() == InstancePhase.RUNNING
 
 
 def test_an_offer_that_does_not_exist_is_refused_at_once(laptop: Laptop) -> None:
@@ -391,3 +392,25 @@ def test_whoever_lists_runs_ends_a_job_that_skypilot_would_bring_back(
     assert (view["phase"], view["instance_is_live"]) == ("done", False)
     assert "run mine has ended; its instance is now removed" in told.stderr
     assert laptop.sky.calls == ["start", "launch", "cancel [1]"]
+
+
+def test_whoever_lists_runs_ends_a_job_that_waits_past_its_deadline(
+    laptop: Laptop, own_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was preempted, and there is no capacity: a replacement could train nothing any more."""
+    store = DirectoryStore(own_folder / "store")
+    monkeypatch.setattr(Workplace, "infra", lambda _here, _name: laptop.infra)
+    now = datetime.now(UTC)
+    list_runs = ["cloud", "ps", "--json", "--store", store.url]
+    for name, deadline_at in (("mine", now + timedelta(hours=1)), ("late", now)):
+        create_run(store, record(run=name, infra="aws", deadline_at=deadline_at))
+        job = laptop.launch(name)
+        job.become("RECOVERING")
+    told = invoke(list_runs)
+    views = {view["run"]: view for view in json.loads(told.stdout)}
+    assert views["mine"]["phase"] == "provisioning"
+    late = views["late"]
+    assert (late["instance_is_live"], late["stop_reason"]) == (False, "deadline"), late
+    assert late["message"] == "the run had no instance when its deadline passed"
+    assert "run late waits for an instance, and its deadline has passed" in told.stderr
+    assert [call for call in laptop.sky.calls if call.startswith("cancel")] == ["cancel [2]"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from math import inf
 from threading import Event
@@ -11,9 +12,11 @@ from typing import Any
 
 import pytest
 
+from fake_task import Resources, Task
 from fintts_cli.errors import CloudError
 from fintts_cli.infra.sky.launch.asked_task import read_task
 from fintts_cli.infra.sky.launch.launch_patience import launch_patiently
+from fintts_cli.infra.sky.rentals.record import SkyRecord
 from fintts_cli.prices.source import PriceList
 from fintts_cost.prices.offer import PriceRow
 
@@ -23,38 +26,12 @@ class Cancelled(Exception):
 
 
 @dataclass
-class Resources:
-    """SkyPilot's, as far as they are read."""
-
-    accelerators: dict[str, int]
-    max_hourly_cost: float | None = 2.0
-    use_spot: bool = False
-    infra: str | None = None
-    cloud: str | None = None
-    region: str | None = None
-
-    def copy(self, *, cloud: None, region: None, zone: None, infra: str) -> Resources:
-        assert cloud is region is zone is None
-        name, _, place = infra.partition("/")
-        return Resources(
-            self.accelerators, self.max_hourly_cost, self.use_spot, infra, name, place or None
-        )
-
-
-class Task:
-    def __init__(self, *resources: Resources) -> None:
-        self.resources = list(resources)
-
-    def set_resources(self, resources: list[Resources]) -> None:
-        self.resources = resources
-
-
-@dataclass
 class Sky:
     """Boots in some places and waits for ever in others."""
 
     boots: set[str]
     StatusRefreshMode: Any = field(default_factory=lambda: SimpleNamespace(NONE="none"))
+    exceptions: Any = field(default_factory=lambda: SimpleNamespace(ClusterDoesNotExist=KeyError))
     ClusterStatus: Any = field(default_factory=lambda: SimpleNamespace(UP="UP", INIT="INIT"))
     asked: list[str] = field(default_factory=list[str])
     where: str | None = None
@@ -109,16 +86,29 @@ PLACES = Offers(
 )
 
 
-def launch(sky: Sky, task: Task, taken_back: list[str], limit_seconds: float = 0.0) -> None:
+RECORD = SkyRecord(run="mine", cluster="fintts-mine", requested_at=datetime.now(UTC))
+
+
+def launch(sky: Sky, task: Task, taken_back: list[str], limit_seconds: float = 0.01) -> None:
     said: list[str] = []
 
-    def take_back() -> None:
+    def take_back(record: SkyRecord) -> None:
+        assert record == RECORD
         assert sky.cancelled.is_set()
         taken_back.append(sky.where or "")
         sky.where = None
 
-    arguments = (sky, task, "fintts-mine", limit_seconds, take_back, PLACES, said.append)
-    launch_patiently(*arguments, poll_seconds=0.001)
+    launch_patiently(
+        sky,
+        task,
+        RECORD,
+        limit_seconds,
+        PLACES,
+        take_back=take_back,
+        renew=lambda record: record,
+        note=said.append,
+        poll_seconds=0.001,
+    )
     assert said == [
         f"no instance became ready in {where}; it is taken back" for where in taken_back
     ]

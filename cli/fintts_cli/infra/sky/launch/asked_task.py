@@ -25,6 +25,8 @@ class AskedTask(NamedTuple):
     deadline_at: datetime | None
     """in its label; None if it has none"""
     envs: Mapping[str, str]
+    workdir: str
+    """the folder with the code; empty if it has none"""
 
     @property
     def patience_seconds(self) -> float:
@@ -37,4 +39,10 @@ def read_task(text: str) -> AskedTask:
     task: dict[str, Any] = yaml.safe_load(text)
     resources = task["resources"]
     deadline_at = deadline_of(resources.get("labels"))
-    return AskedTask(text, bool(resources["use_spot"]), deadline_at, task.get("envs") or {})
+    return AskedTask(
+        text,
+        bool(resources["use_spot"]),
+        deadline_at,
+        task.get("envs") or {},
+        task.get("workdir") or "",
+    )

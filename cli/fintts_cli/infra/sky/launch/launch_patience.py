@@ -1,18 +1,27 @@
 """Takes back an instance that does not become ready, and tries the next place.
 
 SkyPilot waits without a limit for a pod without a public address, and for a machine that never
-boots; both are billed meanwhile.
+boots; both are billed meanwhile. A managed job also waits for capacity without a limit.
 """
 
 from __future__ import annotations
 
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
+from math import inf
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 from fintts_cli.errors import CloudError
+from fintts_cli.infra.sky.launch.refusals import (
+    NotReadyInTime,
+    RefusedEverywhere,
+    is_refused_for_good,
+)
 from fintts_cli.infra.sky.rentals.record import place
+from fintts_cli.infra.sky.rentals.rental import rental_of
+from fintts_cli.infra.sky.rentals.waiting import Waiting
 from fintts_cli.infra.sky.server.queries import await_request
 from fintts_cli.prices.market import Wanted, find_offers
 from fintts_cli.prices.source import CatalogMissing
@@ -20,6 +29,7 @@ from fintts_cli.prices.source import CatalogMissing
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from fintts_cli.infra.sky.rentals.record import SkyRecord
     from fintts_cli.prices.source import OfferSource
     from fintts_cost.prices.offer import Offer
 
@@ -27,21 +37,36 @@ POLL_SECONDS = 10.0
 
 
 class Watch:
-    """Looks at a cluster that is being launched, and cancels the request when one place has taken
-    longer than the limit."""
+    """Looks at a request for an instance, and ends it when no new place has come up for longer than
+    the limit."""
 
     def __init__(
-        self, sky: Any, cluster: str, request: Any, limit_seconds: float, poll_seconds: float
+        self,
+        look: Callable[[], Waiting],
+        give_up: Callable[[], object],
+        is_hopeless: Callable[[], bool],
+        limit_seconds: float,
+        poll_seconds: float,
     ) -> None:
-        self.place = ""
-        """where SkyPilot waits, as in `--infra`"""
+        self.places: list[str] = []
+        """where SkyPilot tried, as in `--infra`, the last one at the end"""
+        self.has_tried_all = False
+        """whether each place that the task allows has refused"""
+        self.is_hopeless = False
+        """whether no place would give an instance later either"""
         self.is_over = False
-        """whether the limit is over"""
-        self._sky, self._cluster, self._request = sky, cluster, request
+        """whether the request was given up: hopeless, or the limit is over"""
+        self.failure: str | None = None
+        """why SkyPilot gave the request up"""
+        self._ask, self._give_up, self._ask_whether_hopeless = look, give_up, is_hopeless
         self._limit_seconds, self._poll_seconds = limit_seconds, poll_seconds
         self._answered = Event()
         self._thread = Thread(target=self._look_on, daemon=True)
         self._thread.start()
+
+    def await_end(self) -> None:
+        """Returns once the instance is ready, SkyPilot gave up, or the limit is over."""
+        self._thread.join()
 
     def end(self) -> None:
         """Stops looking."""
@@ -49,77 +74,121 @@ class Watch:
         self._thread.join()
 
     def _look_on(self) -> None:
-        since: float | None = None
-        while not self._answered.wait(self._poll_seconds):
-            where, is_ready = self._look()
-            if is_ready:
+        since = time.monotonic()
+        while True:
+            now = self._look()
+            self.failure = now.failure
+            if now.is_ready or now.failure is not None:
                 return
-            if where is None or where != self.place or since is None:
-                self.place, since = where or "", None if where is None else time.monotonic()
-            elif time.monotonic() - since > self._limit_seconds:
-                self.is_over = True
+            if now.has_tried_all and not self.has_tried_all:
+                self.has_tried_all, self.is_hopeless = True, self._ask_whether_hopeless()
+            if now.place is not None and now.place not in self.places:
+                self.places.append(now.place)
+                since = time.monotonic()
+            self.is_over = self.is_hopeless or time.monotonic() - since > self._limit_seconds
+            if self.is_over:
                 with suppress(Exception):  # what was started is removed next
-                    self._sky.get(self._sky.api_cancel(self._request))
+                    self._give_up()
+                return
+            if self._answered.wait(self._poll_seconds):
                 return
 
-    def _look(self) -> tuple[str | None, bool]:
-        """Where SkyPilot is, None if nowhere yet or not known, and whether the cluster is up."""
+    def _look(self) -> Waiting:
         try:
-            refresh = self._sky.StatusRefreshMode.NONE
-            found = self._sky.get(self._sky.status([self._cluster], refresh=refresh))
+            return self._ask()
         except Exception:  # SkyPilot may fail in any way, and says so where its answer is needed
-            return None, False
-        if not found:
-            return None, False
-        one = found[0]
-        return place(str(one.cloud or ""), one.region), one.status == self._sky.ClusterStatus.UP
+            return Waiting()
 
 
 def launch_patiently(
     sky: Any,
     task: Any,
-    cluster: str,
+    record: SkyRecord,
     limit_seconds: float,
-    take_back: Callable[[], object],
     offers: OfferSource,
-    note: Callable[[str], object],
     *,
+    take_back: Callable[[SkyRecord], object],
+    renew: Callable[[SkyRecord], SkyRecord],
+    note: Callable[[str], object],
     poll_seconds: float = POLL_SECONDS,
-) -> None:
-    """Returns once the job is in the cluster's queue.
+) -> SkyRecord:
+    """Returns once the instance is ready and has its job: the record of the request that got it.
 
     Args:
-        limit_seconds: how long an instance may take to become ready.
-        take_back: removes what a request left, once it is cancelled.
+        limit_seconds: how long an instance may take to become ready; the deadline in the record
+            ends it sooner.
         offers: the places to try next.
-        note: called with a sentence for each place that is given up.
+        take_back: removes what a request left.
+        renew: gives the record of the next request, once it is written.
+        note: called with a sentence for each request that is given up.
 
     Raises:
         CloudError: no instance became ready; nothing is left.
     """
     tried: list[str] = []
     while True:
-        request = sky.launch(task, cluster_name=cluster)
-        watch = Watch(sky, cluster, request, limit_seconds, poll_seconds)
-        try:
-            await_request(sky, request)
-            return
-        except Exception:
-            if not watch.is_over:
-                raise
-        finally:
-            watch.end()
-        take_back()
-        tried.append(watch.place)
-        note(f"no instance became ready in {watch.place}; it is taken back")
-        left = _elsewhere(task, tried, offers)
+        watch = _watched(sky, task, record, limit_seconds, poll_seconds)
+        if not watch.is_over:
+            return record
+        take_back(record)
+        if watch.is_hopeless:
+            raise RefusedEverywhere("no instance is available: every place refuses it")
+        tried += watch.places if watch.has_tried_all else watch.places[-1:]
+        note(f"no instance became ready in {', '.join(watch.places)}; it is taken back")
+        is_late = _seconds_left(record) <= 0
+        left = [] if watch.has_tried_all or is_late else _elsewhere(task, tried, offers)
         if not left:
-            raise CloudError(
-                f"no instance became ready within {limit_seconds / 60:.0f} minutes in "
-                f"{', '.join(tried)}, and it was taken back",
+            within = (
+                "before its deadline" if is_late else f"within {limit_seconds / 60:.0f} minutes"
+            )
+            raise NotReadyInTime(
+                f"no instance became ready {within}{_in(tried)}, and it was taken back",
                 "--launch-patience-seconds waits longer; --infra and --gpus take another place",
             )
         task.set_resources(left)
+        record = renew(record)
+
+
+def _watched(
+    sky: Any, task: Any, record: SkyRecord, limit_seconds: float, poll_seconds: float
+) -> Watch:
+    """Makes a request, and returns once the instance is ready or the limit is over.
+
+    Raises:
+        CloudError: SkyPilot gave the request up; it also passes on what SkyPilot raises.
+    """
+    rental = rental_of(record)
+    request = rental.ask(sky, record, task)
+    watch = Watch(
+        lambda: rental.waiting(sky, record),
+        lambda: sky.get(sky.api_cancel(request)),
+        lambda: is_refused_for_good(rental.said(sky, record)),
+        min(limit_seconds, _seconds_left(record)),
+        poll_seconds,
+    )
+    try:
+        await_request(sky, request)
+        if not rental.is_ready_when_answered:
+            watch.await_end()
+    except Exception:
+        if not watch.is_over:
+            raise
+    finally:
+        watch.end()
+    if watch.failure is not None:
+        raise CloudError(f"no instance is available: {watch.failure}")
+    return watch
+
+
+def _seconds_left(record: SkyRecord) -> float:
+    """Until the deadline; infinite if the record has none."""
+    if record.deadline_at is None:
+        return inf
+    return (record.deadline_at - datetime.now(UTC)).total_seconds()
+
+
+def _in(places: Sequence[str]) -> str:
+    return f" in {', '.join(dict.fromkeys(places))}" if places else ""
 
 
 def _elsewhere(sky_task: Any, tried: Sequence[str], offers: OfferSource) -> list[Any]:

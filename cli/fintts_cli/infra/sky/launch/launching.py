@@ -34,11 +34,12 @@ def ready_to_launch(
         if secrets:
             task.update_secrets(dict(secrets))
         if asked.is_spot:
-            task.workdir = _kept_workdir(task.workdir, folder)
+            task.workdir = kept_workdir(task.workdir, folder)
         yield task
 
 
-def _kept_workdir(workdir: str, folder: Path) -> str:
+def kept_workdir(workdir: str, folder: Path) -> str:
+    """A copy of the workdir in the instance's folder, for the instances of a managed job."""
     copy = folder / WORKDIR
     shutil.rmtree(copy, ignore_errors=True)
     return str(shutil.copytree(workdir, copy))

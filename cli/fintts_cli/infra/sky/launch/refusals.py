@@ -84,11 +84,21 @@ HINTS = {
     Reason.CAPACITY: "try again later; you can name several --gpus, or another --infra",
     Reason.TOO_OFTEN: "wait a minute, and try again",
 }
+LASTING = frozenset({Reason.KEY, Reason.BALANCE, Reason.QUOTA, Reason.PERMISSION})
+"""what does not change while a launch waits"""
 OF_PLACES = frozenset({"ResourcesUnavailableError", "StopFailoverError"})
 """SkyPilot's errors after it tried places; the second if it also failed to remove what was never
 there, as on Lambda"""
 TOLD = frozenset({Reason.KEY, Reason.BALANCE})
 """These are the same in every place, so the cloud's own words are shown."""
+
+
+class NotReadyInTime(CloudError):
+    """No place made an instance ready within launch patience; nothing is left."""
+
+
+class RefusedEverywhere(CloudError):
+    """Every place refused the instance, and would later, too; nothing is left."""
 
 
 class Answer(NamedTuple):
@@ -127,15 +137,25 @@ def answers_in(said: str) -> dict[str, Answer]:
 def is_refused_everywhere(said: str) -> bool:
     """Whether each place that SkyPilot tried refused the instance, so that none ever came. Who asks
     too often may have got one before."""
+    return _refused_with(said, frozenset(Reason) - {Reason.TOO_OFTEN})
+
+
+def is_refused_for_good(said: str) -> bool:
+    """Whether each place that SkyPilot tried refused for a reason that only you can mend."""
+    return _refused_with(said, LASTING)
+
+
+def _refused_with(said: str, reasons: frozenset[Reason]) -> bool:
     tried = {f"{match[1]}/{match[2]}".lower() for match in PLACE.finditer(said)}
-    found = answers_in(said)
-    refused = {place for place, one in found.items() if one.reason != Reason.TOO_OFTEN}
+    refused = {place for place, one in answers_in(said).items() if one.reason in reasons}
     return bool(tried) and tried == refused
 
 
 def is_of_places(error: BaseException) -> bool:
     """Whether SkyPilot tried places in vain. An error that its client does not know comes as an
     Exception whose text begins with the error's name."""
+    if isinstance(error, NotReadyInTime | RefusedEverywhere):
+        return True
     return type(error).__name__ in OF_PLACES or str(error).partition(":")[0] in OF_PLACES
 
 
@@ -153,6 +173,10 @@ def refusal(error: Exception, said: str) -> CloudError | None:
     if not reasons:
         return None
     sentence = "; ".join(_of_places(reason, found) for reason in reasons)
+    if isinstance(error, NotReadyInTime):
+        is_capacity = reasons == [Reason.CAPACITY]
+        hint = error.hint if is_capacity else HINTS[reasons[0]]
+        return CloudError(f"{error.message}: {sentence}", hint)
     return CloudError(f"no instance is available: {sentence}", HINTS[reasons[0]])
 
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from fintts_cli.infra import InstancePhase
 from fintts_cli.infra.labels import deadline_of
-from fintts_cli.infra.sky.rentals.record import gpus_of
+from fintts_cli.infra.sky.launch.provision_log import provision_log
+from fintts_cli.infra.sky.rentals.record import gpus_of, place
+from fintts_cli.infra.sky.rentals.waiting import Waiting
 from fintts_cli.infra.sky.server.requests import take_back
 
 if TYPE_CHECKING:
@@ -23,6 +25,24 @@ ENDING = frozenset({"STOPPED", "AUTOSTOPPING"})
 
 class Cluster:
     """A run's cluster; `sky` is the SDK. Passes on what SkyPilot raises."""
+
+    is_ready_when_answered = True
+
+    def ask(self, sky: Any, record: SkyRecord, task: Any) -> Any:
+        """SkyPilot's id of the request, which it answers once the job is in the cluster's queue."""
+        return sky.launch(task, cluster_name=record.cluster)
+
+    def waiting(self, sky: Any, record: SkyRecord) -> Waiting:
+        """Where SkyPilot tries to get the instance."""
+        cluster = self._cluster(sky, record.cluster, sky.StatusRefreshMode.NONE)
+        if cluster is None:
+            return Waiting()
+        where = place(str(cluster.cloud or ""), cluster.region)
+        return Waiting(where or None, is_ready=cluster.status == sky.ClusterStatus.UP)
+
+    def said(self, sky: Any, record: SkyRecord) -> str:
+        """What SkyPilot wrote for itself while it asked for the instance; empty if unknown."""
+        return provision_log(sky, record.cluster)
 
     def look(self, sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase] | None:
         """SkyPilot's answer, after asking the cloud; None if there is no such cluster."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fintts_cli.errors import CloudError
 from fintts_cli.infra import Holder, InstancePhase, Sighting
 from fintts_cli.infra.labels import PREFIX, deadline_of
+from fintts_cli.infra.sky.launch.provision_log import controller_log
 from fintts_cli.infra.sky.rentals.cluster import remove_cluster
 from fintts_cli.infra.sky.rentals.controller import CONTROLLER_IS_OFF, refuse_hired_controller
 from fintts_cli.infra.sky.rentals.job_clusters import (
@@ -29,8 +30,9 @@ from fintts_cli.infra.sky.rentals.job_clusters import (
     report_of,
 )
 from fintts_cli.infra.sky.rentals.record import place, run_of_job, short_job
+from fintts_cli.infra.sky.rentals.waiting import Waiting
 from fintts_cli.infra.sky.server.errors import first_sentence
-from fintts_cli.infra.sky.server.queries import await_request, require_offer
+from fintts_cli.infra.sky.server.queries import require_offer
 from fintts_cli.infra.sky.server.requests import take_back
 
 if TYPE_CHECKING:
@@ -53,6 +55,9 @@ FIELDS = (
 )
 LAUNCHING = frozenset({"PENDING", "SUBMITTED", "STARTING"})
 """PENDING includes a job that waits to retry because there was no capacity."""
+NOWHERE = "-"
+TRIES_AGAIN = "ALIVE_BACKOFF"
+"""the state in SkyPilot's schedule of a job that each place has refused, before it asks again"""
 PHASES = {
     "RUNNING": InstancePhase.RUNNING,
     "RECOVERING": InstancePhase.RECOVERING,
@@ -67,14 +72,30 @@ POLL_SECONDS = 1.0
 class ManagedJob:
     """A run's managed job; `sky` is the SDK. Passes on what SkyPilot raises."""
 
-    def launch(self, sky: Any, record: SkyRecord, task: Any) -> None:
-        """Returns once the job is in SkyPilot's queue: from then on it needs only its controller.
+    is_ready_when_answered = False
+    """SkyPilot answers as soon as the job is in its queue, where it may wait for ever."""
 
-        SkyPilot refuses an offer that does not exist at once, and waits for one without capacity.
-        """
+    def ask(self, sky: Any, record: SkyRecord, task: Any) -> Any:
+        """SkyPilot's id of the request. An offer that does not exist is refused at once."""
         refuse_hired_controller(sky)
         require_offer(sky, task)
-        await_request(sky, sky.jobs.launch(task, name=record.job))
+        return sky.jobs.launch(task, name=record.job)
+
+    def waiting(self, sky: Any, record: SkyRecord) -> Waiting:
+        """Where SkyPilot tries to get the job's first instance."""
+        job = self._job(sky, record)
+        if job is None:
+            return Waiting()
+        if job.start_at is not None:
+            return Waiting(is_ready=True)
+        if job.status.is_terminal():
+            return Waiting(failure=_why(job))
+        return Waiting(_place(job) or None, has_tried_all=job.schedule_state == TRIES_AGAIN)
+
+    def said(self, sky: Any, record: SkyRecord) -> str:
+        """What the job's controller wrote; empty if unknown."""
+        job = self._job(sky, record)
+        return "" if job is None else controller_log(sky, job.job_id)
 
     def look(self, sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase] | None:
         """SkyPilot's answer; None if it was never asked for this job.
@@ -209,11 +230,25 @@ def _sighting(run: str, job: Any, clusters: list[dict[str, Any]]) -> Sighting:
         run=run,
         holder=Holder.MANAGED_JOB,
         where=job.job_name,
-        infra=place(job.cloud, job.region),
+        infra=_place(job),
         created_at=moment(job.submitted_at),
         instance_since=moment(live[-1]["launched_at"] or 0) if live else None,
         deadline_at=deadline_of(job.labels),
     )
+
+
+def _why(job: Any) -> str:
+    """Why a job ended before it had an instance."""
+    if job.status.value == "CANCELLED":
+        return "another command cancelled the request"
+    return first_sentence(job.failure_reason or "") or f"SkyPilot says {job.status.value}"
+
+
+def _place(job: Any) -> str:
+    """As in `--infra`; empty while it has no instance. SkyPilot writes - for what it does not
+    know."""
+    cloud, region = (None if part == NOWHERE else part for part in (job.cloud, job.region))
+    return place(cloud, region)
 
 
 def _forgotten(sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase]:
