@@ -45,6 +45,25 @@ def test_what_is_not_to_be_had_is_one_sentence(emulated_aws: EmulatedAws, laptop
             assert_refused(why, "ask the cloud for quota")
 
 
+@pytest.mark.by_hand  # tests/cli/infra/sky/test_spot_patience.py has the same without a cloud
+def test_a_spot_launch_waits_for_capacity_and_not_for_quota(
+    emulated_aws: EmulatedAws, laptop: Laptop, timeline: Timeline
+) -> None:
+    spot = {"FINTTS_SPOT": "true", "FINTTS_LAUNCH_PATIENCE_SECONDS": "60"}
+    with emulated_aws.sold_out("us-east-1"), emulated_aws.sold_out("us-west-2"):
+        timeline.mark("launch")
+        refused = laptop.fintts(*LAUNCH, **spot)
+        timeline.mark("given up")
+    where = "no capacity in aws/us-east-1, aws/us-west-2"
+    assert refused.returncode == 4, refused.stderr
+    assert "error: no instance became ready within 1 minutes" in refused.stderr, refused.stderr
+    assert where in refused.stderr
+    assert "Traceback" not in refused.stderr
+    assert billed(emulated_aws) == []
+    assert laptop.document("cloud", "ps") == [], "nothing was rented, so there is no run"
+    assert laptop.document("cloud", "reap", "--yes")["instances"] == []
+
+
 @pytest.mark.by_hand  # a spot run takes another GPU in test_spot.py
 def test_another_region_or_another_gpu_is_taken_where_one_is_sold_out(
     emulated_aws: EmulatedAws, laptop: Laptop, timeline: Timeline

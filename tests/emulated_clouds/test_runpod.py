@@ -41,6 +41,21 @@ def test_a_pod_that_never_becomes_ready_is_taken_back_everywhere(
     assert seller.billed() == []
 
 
+def test_a_spot_pod_that_never_becomes_ready_is_taken_back(
+    rentable_clouds: EmulatedClouds, laptop: Laptop
+) -> None:
+    seller = rentable_clouds.runpod
+    spot = ("--spot", "--hourly-rate", "1.39")
+    with seller.with_faults(never_ready=True):
+        done = laptop.fintts("cloud", "launch", "--name", "stuck", "--yes", *spot, **IMPATIENT)
+    assert done.returncode == 4, done.stderr
+    assert "no instance became ready within" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert seller.of_run("stuck")
+    assert seller.billed() == []
+    assert laptop.document("cloud", "reap", "--yes")["instances"] == []
+
+
 def test_a_pod_that_never_became_ready_is_known_when_the_terminal_is_killed(
     rentable_clouds: EmulatedClouds, laptop: Laptop
 ) -> None:
