@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from fintts_cli.commands.afterwards import what_next
 from fintts_cli.commands.opening import (
     open_state,
     open_workplace,
@@ -192,4 +193,4 @@ def _conclude(terminal: Terminal, runs: "RunStore", run: str, code: int) -> None
         terminal.document(result.model_dump(mode="json"))
     best = "" if result.best_step is None else f"; its best checkpoint is step {result.best_step}"
     terminal.say(f"run {run} {ended}{best}")
-    terminal.say(f"next: `fintts cloud pull-checkpoints {run}`")
+    terminal.say(what_next(runs, run))

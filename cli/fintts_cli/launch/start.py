@@ -17,6 +17,7 @@ from fintts_cli.launch.entries import journal_entry, ledger_entry, terms_of
 from fintts_cli.launch.task import render_task
 from fintts_cli.runs.clock import refuse_wrong_clock
 from fintts_cli.runs.instances.sightings import gone, sightings_of
+from fintts_cli.views.units import counted
 from fintts_store import layout
 from fintts_store.errors import LaunchTaken, StoreError
 from fintts_store.opening import backend_of
@@ -71,10 +72,10 @@ def start(here: Workplace, launch: Launch, infra: Infra, tell: Callable[[str], N
 
 
 def _waits(launch: Launch) -> str:
-    minutes = launch.settings.launch_patience_seconds / 60
+    minutes = counted(round(launch.settings.launch_patience_seconds / 60), "minute")
     return (
-        f"waiting for an instance, for at most {minutes:.0f} minutes in each place; Ctrl-C takes "
-        "the request back"
+        f"waiting for an instance, for at most {minutes} in each place; Ctrl-C takes the request "
+        "back"
     )
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fintts_cli.commands.afterwards import what_next
 from fintts_cli.commands.following import follow_live, refuse_bad_ending
 from fintts_cli.commands.opening import (
     open_state,
@@ -267,4 +268,4 @@ def _stay(terminal: Terminal, here: Workplace, ready: "Launch", *, detach: bool)
         terminal.document(launch_document(ready))
     refuse_bad_ending(view)
     terminal.say(f"run {run} {view.ending}")
-    terminal.say(f"next: `fintts cloud pull-checkpoints {run}`, `fintts cloud report {run}`")
+    terminal.say(what_next(ready.store, run))

@@ -116,7 +116,7 @@ class SkyInfra:
         try:
             record = self._launch(record, asked, secrets)
         except BaseException as error:
-            failed = FailedLaunch(run, self._folders, partial(self._sky, run))
+            failed = FailedLaunch(run, self._folders, rental_of(record), partial(self._sky, run))
             try:
                 said = failed.said(error, said_before)
             finally:
@@ -140,6 +140,7 @@ class SkyInfra:
             last = launch_patiently(
                 sky,
                 task,
+                rental_of(record),
                 record,
                 asked.patience_seconds,
                 self._offers,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fintts_store.store import Store
 
 TORN_DOWN = "torn down from a terminal; the work after the last checkpoint is lost"
+NOTHING_SAVED = "torn down from a terminal before the first checkpoint"
 TOO_LATE = "the run had no instance when its deadline passed"
 
 
@@ -44,10 +45,11 @@ def tear_down(store: Store, infra: Infra, journal: Journal, view: RunView, now: 
     _note_gone(store, view, launch, now)
     result = readable_result(store, view.run)
     if result is None or is_of_an_earlier(result, launch):
-        why = (StopReason.REQUESTED, TORN_DOWN)
-        if view.is_too_late:
-            why = (StopReason.DEADLINE, TOO_LATE)
+        is_late = view.is_too_late
+        why = (StopReason.DEADLINE, TOO_LATE) if is_late else (StopReason.REQUESTED, TORN_DOWN)
         last = result_by_store(store, view.run, *why, ended_at=now, launch=launch)
+        if not (is_late or last.kept_steps):
+            last = last.model_copy(update={"message": NOTHING_SAVED})
         end_run(store, last)
         result = _read_end(store, view.run) or last
     return result

@@ -17,6 +17,7 @@ from fintts_cli.errors import CloudError
 from fintts_cli.infra.sky.launch.asked_task import read_task
 from fintts_cli.infra.sky.launch.launch_patience import launch_patiently
 from fintts_cli.infra.sky.rentals.record import SkyRecord
+from fintts_cli.infra.sky.rentals.rental import rental_of
 from fintts_cli.prices.source import PriceList
 from fintts_cost.prices.offer import PriceRow
 
@@ -101,6 +102,7 @@ def launch(sky: Sky, task: Task, taken_back: list[str], limit_seconds: float = 0
     launch_patiently(
         sky,
         task,
+        rental_of(RECORD),
         RECORD,
         limit_seconds,
         PLACES,

@@ -18,6 +18,7 @@ from fintts_cli.errors import CloudError
 from fintts_cli.infra import InstancePhase
 from fintts_cli.infra.sky.launch.launch_patience import launch_patiently
 from fintts_cli.infra.sky.launch.refusals import NotReadyInTime, RefusedEverywhere, refusal
+from fintts_cli.infra.sky.rentals.job import ManagedJob
 from fintts_cli.infra.sky.rentals.record import SkyRecord
 from fintts_cli.infra.sky.sky import SkyInfra
 from fintts_cli.prices.source import PriceList
@@ -106,6 +107,7 @@ class Launch:
         return launch_patiently(
             self.sky,
             self.task,
+            ManagedJob(),
             self._record(1),
             self.limit_seconds,
             Offers(),

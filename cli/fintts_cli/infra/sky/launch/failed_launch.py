@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from fintts_cli.errors import CloudError
 from fintts_cli.infra.sky.aws import AWS, never_came
 from fintts_cli.infra.sky.launch.refusals import answers_in, is_of_places, is_refused_everywhere
-from fintts_cli.infra.sky.rentals.rental import rental_of
 from fintts_cli.infra.sky.sellers.desk import SELLERS
 
 if TYPE_CHECKING:
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from fintts_cli.infra.sky.rentals.folders import RunFolders
+    from fintts_cli.infra.sky.rentals.waiting import Requesting
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +29,7 @@ class FailedLaunch:
 
     run: str
     folders: RunFolders
+    rental: Requesting
     open_sky: Callable[[], AbstractContextManager[Any]]
 
     def said(self, error: BaseException, before_bytes: int) -> str:
@@ -44,7 +45,7 @@ class FailedLaunch:
             return said
         with suppress(CloudError), self.open_sky() as sky:
             record = self.folders.read(self.run)
-            said += f"\n{rental_of(record).said(sky, record)}" if record is not None else ""
+            said += f"\n{self.rental.said(sky, record)}" if record is not None else ""
         return said
 
     def note_whether_it_came(self, cloud: str, said: str) -> None:

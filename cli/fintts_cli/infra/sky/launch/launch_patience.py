@@ -20,11 +20,11 @@ from fintts_cli.infra.sky.launch.refusals import (
     is_refused_for_good,
 )
 from fintts_cli.infra.sky.rentals.record import place
-from fintts_cli.infra.sky.rentals.rental import rental_of
-from fintts_cli.infra.sky.rentals.waiting import Waiting
+from fintts_cli.infra.sky.rentals.waiting import Requesting, Waiting
 from fintts_cli.infra.sky.server.queries import await_request
 from fintts_cli.prices.market import Wanted, find_offers
 from fintts_cli.prices.source import CatalogMissing
+from fintts_cli.views.units import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -103,6 +103,7 @@ class Watch:
 def launch_patiently(
     sky: Any,
     task: Any,
+    rental: Requesting,
     record: SkyRecord,
     limit_seconds: float,
     offers: OfferSource,
@@ -127,7 +128,7 @@ def launch_patiently(
     """
     tried: list[str] = []
     while True:
-        watch = _watched(sky, task, record, limit_seconds, poll_seconds)
+        watch = _watched(sky, task, rental, record, limit_seconds, poll_seconds)
         if not watch.is_over:
             return record
         take_back(record)
@@ -139,7 +140,9 @@ def launch_patiently(
         left = [] if watch.has_tried_all or is_late else _elsewhere(task, tried, offers)
         if not left:
             within = (
-                "before its deadline" if is_late else f"within {limit_seconds / 60:.0f} minutes"
+                "before its deadline"
+                if is_late
+                else f"within {counted(round(limit_seconds / 60), 'minute')}"
             )
             raise NotReadyInTime(
                 f"no instance became ready {within}{_in(tried)}, and it was taken back",
@@ -150,14 +153,18 @@ def launch_patiently(
 
 
 def _watched(
-    sky: Any, task: Any, record: SkyRecord, limit_seconds: float, poll_seconds: float
+    sky: Any,
+    task: Any,
+    rental: Requesting,
+    record: SkyRecord,
+    limit_seconds: float,
+    poll_seconds: float,
 ) -> Watch:
     """Makes a request, and returns once the instance is ready or the limit is over.
 
     Raises:
         CloudError: SkyPilot gave the request up; it also passes on what SkyPilot raises.
     """
-    rental = rental_of(record)
     request = rental.ask(sky, record, task)
     watch = Watch(
         lambda: rental.waiting(sky, record),

@@ -10,7 +10,7 @@ from fintts_cli.infra.labels import deadline_of
 from fintts_cli.infra.sky.launch.provision_log import provision_log
 from fintts_cli.infra.sky.rentals.record import gpus_of, place
 from fintts_cli.infra.sky.rentals.waiting import Waiting
-from fintts_cli.infra.sky.server.requests import take_back
+from fintts_cli.infra.sky.server.requests import remove_cluster, take_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -113,11 +113,3 @@ def _gpus(cluster: Any) -> str | None:
     """The GPUs that SkyPilot found; None while it still looks for an instance."""
     resources = getattr(cluster.handle, "launched_resources", None)
     return gpus_of(getattr(resources, "accelerators", None))
-
-
-def remove_cluster(sky: Any, name: str) -> None:
-    """Returns once it is gone; a cluster that SkyPilot does not know counts as gone."""
-    try:
-        sky.get(sky.down(name))
-    except sky.exceptions.ClusterDoesNotExist:
-        return

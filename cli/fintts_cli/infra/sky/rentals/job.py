@@ -16,7 +16,6 @@ from fintts_cli.errors import CloudError
 from fintts_cli.infra import Holder, InstancePhase, Sighting
 from fintts_cli.infra.labels import PREFIX, deadline_of
 from fintts_cli.infra.sky.launch.provision_log import controller_log
-from fintts_cli.infra.sky.rentals.cluster import remove_cluster
 from fintts_cli.infra.sky.rentals.controller import CONTROLLER_IS_OFF, refuse_hired_controller
 from fintts_cli.infra.sky.rentals.job_clusters import (
     all_spans,
@@ -33,7 +32,7 @@ from fintts_cli.infra.sky.rentals.record import place, run_of_job, short_job
 from fintts_cli.infra.sky.rentals.waiting import Waiting
 from fintts_cli.infra.sky.server.errors import first_sentence
 from fintts_cli.infra.sky.server.queries import require_offer
-from fintts_cli.infra.sky.server.requests import take_back
+from fintts_cli.infra.sky.server.requests import remove_cluster, take_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

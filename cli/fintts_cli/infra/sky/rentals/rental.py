@@ -11,6 +11,7 @@ from fintts_cli.infra.sky.aws import AWS, terminate
 from fintts_cli.infra.sky.rentals.cluster import Cluster
 from fintts_cli.infra.sky.rentals.job import ManagedJob
 from fintts_cli.infra.sky.rentals.record import SkyRecord
+from fintts_cli.infra.sky.rentals.waiting import Requesting
 from fintts_cli.infra.sky.sellers.desk import SELLERS, is_asked, remove_left, remove_listed
 from fintts_cli.places import cloud_of
 
@@ -18,28 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from fintts_cli.infra import InstancePhase, Sighting
-    from fintts_cli.infra.sky.rentals.waiting import Waiting
 
 
-class Rental(Protocol):
+class Rental(Requesting, Protocol):
     """How an instance is rented, in SkyPilot's own terms. Passes on what SkyPilot raises."""
-
-    @property
-    def is_ready_when_answered(self) -> bool:
-        """Whether SkyPilot answers the request only once the instance is ready."""
-        ...
-
-    def ask(self, sky: Any, record: SkyRecord, task: Any) -> Any:
-        """Requests an instance; returns SkyPilot's id of the request."""
-        ...
-
-    def waiting(self, sky: Any, record: SkyRecord) -> Waiting:
-        """What SkyPilot does for the instance now, without asking the cloud."""
-        ...
-
-    def said(self, sky: Any, record: SkyRecord) -> str:
-        """What SkyPilot wrote for itself while it asked for the instance; empty if unknown."""
-        ...
 
     def look(self, sky: Any, record: SkyRecord) -> tuple[SkyRecord, InstancePhase] | None:
         """SkyPilot's answer now; None if it knows nothing of that name."""

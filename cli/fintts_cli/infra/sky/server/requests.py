@@ -1,4 +1,5 @@
-"""The requests for instances that SkyPilot's server has accepted and not finished."""
+"""The requests for instances that SkyPilot's server has accepted and not finished, and the request
+to remove one."""
 
 from __future__ import annotations
 
@@ -53,3 +54,11 @@ def take_back(
     found = own_launches(sky, cluster, of=of, deadline_at=deadline_at)
     if found:
         sky.get(sky.api_cancel([request.request_id for request in found]))
+
+
+def remove_cluster(sky: Any, name: str) -> None:
+    """Returns once it is gone; a cluster that SkyPilot does not know counts as gone."""
+    try:
+        sky.get(sky.down(name))
+    except sky.exceptions.ClusterDoesNotExist:
+        return
