@@ -21,6 +21,7 @@ from fintts_cli.infra.sky.ending.ending import RUNPOD, ending_of
 from fintts_cli.infra.sky.server.keys import lying_there
 from fintts_cli.infra.sky.server.server import refuse_copied_keys
 from fintts_cli.launch.preconditions import REAP_BY_CRON, refuse_endless, unarmed
+from fintts_cli.online import is_online
 from fintts_cli.places import cloud_of, clouds_named
 from fintts_cli.views.units import counted
 from fintts_cost.money import dollars
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from fintts_cli.settings.read import ReadSettings
     from fintts_cli.workplace.workplace import Workplace
 
+OFFLINE = "this machine has no network"
 PLACES_ASKED = 8
 """how many places to ask for their quota, cheapest first"""
 POWER = "anyone who controls that machine can rent and end instances with it at your expense"
@@ -94,7 +96,13 @@ class RentalChecks:
         places = [(f"{one.cloud}/{one.region}", one.instance_type) for one in offers]
         return list(dict.fromkeys(places))[:PLACES_ASKED]
 
+    @cached_property
+    def _is_online(self) -> bool:
+        return is_online()
+
     def _clouds(self) -> Finding:
+        if not self._is_online:  # SkyPilot would ask one server after the other
+            raise CloudError(f"{OFFLINE}, so no cloud can be asked", "connect it, and try again")
         cloud = self._cloud
         clouds = check_clouds(cloud, self._log)
         if not clouds:
@@ -106,6 +114,8 @@ class RentalChecks:
 
     def _quota(self) -> Finding:
         """Checks the account's quota; a cloud that does not tell its quota passes."""
+        if not self._is_online:
+            return Finding(Verdict.NOT_PROBED, OFFLINE)
         try:
             asked = self._places
             none = without_quota(asked, self._log, spot=self._settings.spot)
@@ -122,6 +132,8 @@ class RentalChecks:
         """What the seller says of your account, and of the GPU, if SkyPilot can ask it."""
         if self._cloud is None:
             return Finding(Verdict.NOT_PROBED, "SkyPilot chooses the cloud: name one with --infra")
+        if not self._is_online:
+            return Finding(Verdict.NOT_PROBED, OFFLINE)
         try:
             types = dict.fromkeys(instance_type for _, instance_type in self._places)
         except CliError as error:
@@ -129,6 +141,8 @@ class RentalChecks:
         return seller_finding(self._cloud, ask_seller(self._cloud, types, self._log))
 
     def _keys(self) -> Finding:
+        if self._cloud is None and not self._is_online:
+            return Finding(Verdict.NOT_PROBED, f"{OFFLINE}: name a cloud with --infra")
         clouds = [self._cloud] if self._cloud else usable_clouds(self._log)
         return keys_finding(self._settings.infra, clouds, self.find_home())
 

@@ -12,12 +12,15 @@ from fintts_cli.infra.sky.sellers.account import Account, account_at
 from fintts_cli.infra.sky.server.errors import in_a_sentence
 from fintts_cli.infra.sky.server.queries import enabled_clouds, refuse_unknown_cloud
 from fintts_cli.infra.sky.server.session import require_sky, sky_session
+from fintts_cli.timed_call import TimedCall
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
 
+CHECKED_WITHIN_SECONDS = 120.0
+"""The clouds' clients retry for minutes where a network swallows what they send."""
 PROGRAMS = ("ssh", "rsync")
 """SkyPilot uses these to reach an instance and copy the code to it"""
 PINNED = re.compile(r"skypilot(?:\[\w+\])?==([\w.]+)")
@@ -78,7 +81,9 @@ def check_clouds(cloud: str | None, log: Path) -> list[str]:
             wanted = None if cloud is None else (cloud,)
             # sky.check is also the name of a module.
             request = sky.client.sdk.check(wanted, verbose=False)
-            found: dict[str, dict[str, list[str]]] = sky.get(request)
+            found: dict[str, dict[str, list[str]]] = TimedCall(
+                "SkyPilot", lambda: sky.get(request), CHECKED_WITHIN_SECONDS, CloudError
+            ).result()
         except Exception as error:
             raise in_a_sentence(error, log) from error
     every = (each for workspace in found.values() for each in workspace.items())

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from fintts_cli.errors import CloudError
 from fintts_cli.infra import Census, Holder, Sighting
 from fintts_cli.infra.labels import deadline_of
 from fintts_cli.infra.sky.aws import AWS, list_labelled
@@ -14,6 +15,7 @@ from fintts_cli.infra.sky.ending.ending import ending_of
 from fintts_cli.infra.sky.rentals.job import live_jobs
 from fintts_cli.infra.sky.rentals.record import SkyRecord, deadline_in, place, run_of
 from fintts_cli.infra.sky.sellers.desk import (
+    ANSWERS_WITHIN_SECONDS,
     is_named,
     is_of_job,
     sellers_of,
@@ -23,6 +25,7 @@ from fintts_cli.infra.sky.server.errors import in_a_sentence, is_out_of_reach
 from fintts_cli.infra.sky.server.queries import enabled_clouds
 from fintts_cli.infra.sky.server.requests import pending_launches
 from fintts_cli.places import OWN_CLUSTERS
+from fintts_cli.timed_call import TimedCall
 from fintts_templates import has_autostop
 
 if TYPE_CHECKING:
@@ -31,7 +34,11 @@ if TYPE_CHECKING:
 
     from fintts_cli.infra.sky.sellers import Seller
 
-    Lister = Callable[[Any], list[Sighting]]
+    Answer = Callable[[], list[Sighting]]
+
+
+CLOUD_ANSWERS_WITHIN_SECONDS = 2 * ANSWERS_WITHIN_SECONDS
+"""A seller's own question has its limit; AWS is asked for its regions, then in each of them."""
 
 
 def take_census(sky: Any, log: Path, records: Sequence[SkyRecord] = ()) -> Census:
@@ -55,26 +62,38 @@ def take_census(sky: Any, log: Path, records: Sequence[SkyRecord] = ()) -> Censu
         unanswered.append(f"SkyPilot could not be asked which clouds it may use: {sentence}")
         clouds = set[str]()
 
-    def ask(whom: str, lister: Lister) -> list[Sighting]:
+    def ask(whom: str, answer: Answer) -> list[Sighting]:
         try:
-            return lister(sky)
+            return answer()
         except Exception as error:  # SkyPilot, the cloud or the network may fail in any way
             sentence = in_a_sentence(error, log).message
             unanswered.append(f"{whom} could not be asked for instances: {sentence}")
             return []
 
-    jobs = partial(live_jobs, records=records)
-    known = [*ask("SkyPilot", _clusters), *ask("SkyPilot's list of jobs", jobs)]
-    in_aws = ask("AWS", list_labelled) if AWS in clouds else []
-    strangers = [one for one in in_aws if not _is_known(one, in_aws, known)]
+    # The clouds answer at the same time, and while SkyPilot does: each may take a minute.
     sellers = sellers_of(sky, clouds)
-    for seller in sellers:
-        listed = ask(seller.title, partial(sightings_of, seller=seller, records=records))
+    listings = [
+        _begun(seller.title, partial(sightings_of, sky, seller, records)) for seller in sellers
+    ]
+    aws = _begun("AWS", partial(list_labelled, sky)) if AWS in clouds else None
+    known = [
+        *ask("SkyPilot", partial(_clusters, sky)),
+        *ask("SkyPilot's list of jobs", partial(live_jobs, sky, records)),
+    ]
+    in_aws = ask("AWS", aws.result) if aws is not None else []
+    strangers = [one for one in in_aws if not _is_known(one, in_aws, known)]
+    for seller, listing in zip(sellers, listings, strict=True):
+        listed = ask(seller.title, listing.result)
         known, unknown = _with_the_seller_s_word(sky, seller, known, listed)
         strangers += unknown
     unread = sorted(clouds - OWN_CLUSTERS - {AWS, *(seller.cloud for seller in sellers)})
     remarks = [f"on {cloud}, fintts sees only what SkyPilot knows of" for cloud in unread]
     return Census((*known, *strangers), tuple(unanswered), tuple(remarks))
+
+
+def _begun(whom: str, answer: Answer) -> TimedCall[list[Sighting]]:
+    """The question to a cloud, which a thread asks."""
+    return TimedCall(whom, answer, CLOUD_ANSWERS_WITHIN_SECONDS, CloudError)
 
 
 def _with_the_seller_s_word(
