@@ -17,7 +17,7 @@ from typer.testing import Result
 from cli_project import write_project
 from command_line import invoke
 from fake_sky import FakeSky
-from fintts_cli import doctor
+from fintts_cli import doctor, rental_checks
 from fintts_cli.commands.opening import open_workplace
 from fintts_cli.infra.sky import clouds
 from fintts_cli.infra.sky.sky import SkyInfra
@@ -229,6 +229,18 @@ def rented(project: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Rented]:
     with mock_aws():
         boto3.client("s3", region_name="us-east-1").create_bucket(Bucket="bucket")
         yield rented
+
+
+def test_without_a_network_no_cloud_is_asked(
+    rented: Rented, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SkyPilot would ask one after the other, for minutes."""
+    monkeypatch.setattr(rental_checks, "is_online", lambda: False)
+    rented.sky.client.sdk.check = None
+    found = rented.findings()
+    assert (found["clouds"]["verdict"], found["quota"]["verdict"]) == ("failed", "not probed")
+    assert found["clouds"]["sentence"] == "this machine has no network, so no cloud can be asked"
+    assert rented.asked == []
 
 
 def test_for_a_rented_instance_skypilot_and_its_clouds_are_looked_at(rented: Rented) -> None:

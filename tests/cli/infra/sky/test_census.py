@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Barrier
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -21,11 +22,14 @@ from fintts_cli.errors import CloudError
 from fintts_cli.infra import Holder, InstancePhase, Sighting
 from fintts_cli.infra.labels import deadline_of, labels_of
 from fintts_cli.infra.local.local import LocalInfra
+from fintts_cli.infra.sky.rentals import census as census_module
 from fintts_cli.infra.sky.rentals.record import read_record
 from fintts_cli.infra.sky.sky import SkyInfra
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
+
+    from fintts_cli.infra.sky.sellers import Seller
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LABELS = labels_of("mine", NOON)
@@ -432,3 +436,20 @@ def test_this_machine_s_instances_are_found_and_removed(tmp_path: Path) -> None:
     state = infra.state("mine")
     assert state is not None
     assert state.phase == InstancePhase.GONE
+
+
+def test_the_clouds_are_asked_at_the_same_time(
+    sky: FakeSky, infra: SkyInfra, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each waits for the other to be asked, too."""
+    both = Barrier(2, timeout=10)
+
+    def listed(_sky: object, seller: Seller, _records: object) -> list[Sighting]:
+        both.wait()
+        return [Sighting("mine", Holder.CLOUD, seller.title, seller.cloud, NOON)]
+
+    monkeypatch.setattr(census_module, "sightings_of", listed)
+    sky.enabled = ("verda", "runpod")
+    census = infra.census()
+    assert [one.where for one in census.sightings] == ["Verda", "RunPod"]
+    assert census.unanswered == ()
