@@ -55,7 +55,8 @@ class Sky:
     def status(self, names: list[str], *, refresh: str) -> list[Any]:
         assert (names, refresh) == (["fintts-mine"], "none")
         cloud, _, region = (self.where or "").partition("/")
-        return [SimpleNamespace(cloud=cloud, region=region, status="INIT")] if self.where else []
+        status = "UP" if self.where in self.boots else "INIT"
+        return [SimpleNamespace(cloud=cloud, region=region, status=status)] if self.where else []
 
     def api_cancel(self, request: str) -> None:
         assert request == self.where
@@ -154,3 +155,15 @@ def test_the_task_names_the_limit() -> None:
     limited = f"{on_demand}\nenvs: {{FINTTS_LAUNCH_PATIENCE_SECONDS: '90'}}"
     assert read_task(limited).patience_seconds == 90
     assert read_task(on_demand).patience_seconds == inf
+
+
+def test_an_instance_that_is_ready_as_it_is_given_up_is_kept() -> None:
+    class Late(Sky):
+        """Answers only once the request was cancelled, too late for that."""
+
+        def stream_and_get(self, request: str) -> None:
+            assert self.cancelled.wait(30)
+
+    sky, taken_back = Late(boots=set()), list[str]()
+    launch(sky, Task(Resources({"A100-80GB": 1})), taken_back)
+    assert (sky.asked, taken_back) == (["runpod/ca"], [])

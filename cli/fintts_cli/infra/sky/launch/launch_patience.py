@@ -128,8 +128,8 @@ def launch_patiently(
     """
     tried: list[str] = []
     while True:
-        watch = _watched(sky, task, rental, record, limit_seconds, poll_seconds)
-        if not watch.is_over:
+        watch = _given_up(sky, task, rental, record, limit_seconds, poll_seconds)
+        if watch is None:
             return record
         take_back(record)
         if watch.is_hopeless:
@@ -152,15 +152,16 @@ def launch_patiently(
         record = renew(record)
 
 
-def _watched(
+def _given_up(
     sky: Any,
     task: Any,
     rental: Requesting,
     record: SkyRecord,
     limit_seconds: float,
     poll_seconds: float,
-) -> Watch:
-    """Makes a request, and returns once the instance is ready or the limit is over.
+) -> Watch | None:
+    """Makes a request; returns None once the instance is ready, and what was seen if it was given
+    up.
 
     Raises:
         CloudError: SkyPilot gave the request up; it also passes on what SkyPilot raises.
@@ -175,8 +176,9 @@ def _watched(
     )
     try:
         await_request(sky, request)
-        if not rental.is_ready_when_answered:
-            watch.await_end()
+        if rental.is_ready_when_answered:
+            return None  # also if it was given up at the same moment
+        watch.await_end()
     except Exception:
         if not watch.is_over:
             raise
@@ -184,7 +186,7 @@ def _watched(
         watch.end()
     if watch.failure is not None:
         raise CloudError(f"no instance is available: {watch.failure}")
-    return watch
+    return watch if watch.is_over else None
 
 
 def _seconds_left(record: SkyRecord) -> float:
