@@ -62,7 +62,7 @@ def trying(cloud: str, region: str) -> Callable[[Job], None]:
 
 
 def backing_off(job: Job) -> None:
-    job.become("PENDING", "ALIVE_BACKOFF")
+    job.become("PENDING", "ALIVE")  # as SkyPilot 0.14.1 does; its own comments say otherwise
     job.cloud = job.region = "-"
 
 
@@ -163,7 +163,8 @@ def test_a_pod_that_is_never_ready_is_taken_back_and_the_next_place_tried() -> N
 
 
 def test_what_waiting_does_not_mend_is_not_waited_for() -> None:
-    launch = Launch(Waiting(steps=(backing_off,), controller_said=WITHOUT_QUOTA))
+    steps = (trying("AWS", "us-east-1"), backing_off)
+    launch = Launch(Waiting(steps=steps, controller_said=WITHOUT_QUOTA))
     with pytest.raises(RefusedEverywhere) as refused:
         launch()
     assert launch.taken_back == ["fintts-mine-1"]
@@ -175,7 +176,8 @@ def test_what_waiting_does_not_mend_is_not_waited_for() -> None:
 
 
 def test_one_place_that_may_have_capacity_later_is_waited_for() -> None:
-    sky = Waiting(steps=(backing_off, backing_off, running), controller_said=NO_QUOTA_HERE)
+    steps = (trying("AWS", "us-east-1"), backing_off, backing_off, running)
+    sky = Waiting(steps=steps, controller_said=NO_QUOTA_HERE)
     launch = Launch(sky)
     launch()
     assert launch.taken_back == []

@@ -80,7 +80,7 @@ class Watch:
             self.failure = now.failure
             if now.is_ready or now.failure is not None:
                 return
-            if now.has_tried_all and not self.has_tried_all:
+            if now.has_tried_all and self.places and not self.has_tried_all:
                 self.has_tried_all, self.is_hopeless = True, self._ask_whether_hopeless()
             if now.place is not None and now.place not in self.places:
                 self.places.append(now.place)
@@ -135,9 +135,10 @@ def launch_patiently(
         if watch.is_hopeless:
             raise RefusedEverywhere("no instance is available: every place refuses it")
         tried += watch.places if watch.has_tried_all else watch.places[-1:]
-        note(f"no instance became ready in {', '.join(watch.places)}; it is taken back")
+        note(f"no instance became ready{_in(watch.places)}; it is taken back")
         is_late = _seconds_left(record) <= 0
-        left = [] if watch.has_tried_all or is_late else _elsewhere(task, tried, offers)
+        is_all = watch.has_tried_all or not watch.places or is_late
+        left = [] if is_all else _elsewhere(task, tried, offers)
         if not left:
             within = (
                 "before its deadline"

@@ -55,8 +55,8 @@ FIELDS = (
 LAUNCHING = frozenset({"PENDING", "SUBMITTED", "STARTING"})
 """PENDING includes a job that waits to retry because there was no capacity."""
 NOWHERE = "-"
-TRIES_AGAIN = "ALIVE_BACKOFF"
-"""the state in SkyPilot's schedule of a job that each place has refused, before it asks again"""
+QUEUED = frozenset({"INACTIVE", "WAITING"})
+"""the states in SkyPilot's schedule of a job that no controller has begun"""
 PHASES = {
     "RUNNING": InstancePhase.RUNNING,
     "RECOVERING": InstancePhase.RECOVERING,
@@ -89,7 +89,7 @@ class ManagedJob:
             return Waiting(is_ready=True)
         if job.status.is_terminal():
             return Waiting(failure=_why(job))
-        return Waiting(_place(job) or None, has_tried_all=job.schedule_state == TRIES_AGAIN)
+        return Waiting(_place(job) or None, has_tried_all=_is_in_backoff(job))
 
     def said(self, sky: Any, record: SkyRecord) -> str:
         """What the job's controller wrote; empty if unknown."""
@@ -234,6 +234,12 @@ def _sighting(run: str, job: Any, clusters: list[dict[str, Any]]) -> Sighting:
         instance_since=moment(live[-1]["launched_at"] or 0) if live else None,
         deadline_at=deadline_of(job.labels),
     )
+
+
+def _is_in_backoff(job: Any) -> bool:
+    """Whether its controller waits before it asks each place again. A job is also pending for a
+    moment between the two, and before it is asked for the first time."""
+    return job.status.value == "PENDING" and job.schedule_state not in QUEUED
 
 
 def _why(job: Any) -> str:
