@@ -245,7 +245,7 @@ def test_a_killed_process_leaves_whole_files_alone(
 
 @pytest.mark.long
 def test_killed_again_and_again_it_writes_the_same_bytes(tmp_path: Path) -> None:
-    """ENCODE_FILES=500 is the whole measurement."""
+    """ENCODE_FILES=500 is the whole measurement, which needs a longer --timeout."""
     files = int(os.environ.get("ENCODE_FILES", "40"))
     kills = files // 4
     source, to, path = tmp_path / "recordings", tmp_path / "killed", tmp_path / "plan.json"
