@@ -15,12 +15,12 @@ from fintts_store.errors import CheckpointCorrupt, KeyNotFound, StoreUnreachable
 from fintts_store.network.parallel import in_parallel
 from fintts_store.store import Store, ignore_bytes
 from fintts_store.upkeep.faults import Fault
-from fintts_store.upkeep.inputs import MISSING, UPLOADED_AGAIN, Input, InputFile
+from fintts_store.upkeep.inputs import MISSING, LAUNCH_AGAIN, Input, InputFile
 from fintts_store.upkeep.survey import damage
 
 ATTEMPTS = 2
 DIFFERS = "it differs from run.json"
-DELETE_FIRST = f"delete it; then {UPLOADED_AGAIN}"
+DELETE_FIRST = f"delete it, then {LAUNCH_AGAIN}"
 
 
 def read_checkpoint(
@@ -71,7 +71,7 @@ def read_inputs(
             if not _is_as_written(store, file.key, file.sha256, on_bytes, stop):
                 wrong[file] = DIFFERS, DELETE_FIRST
         except KeyNotFound:
-            wrong[file] = MISSING, UPLOADED_AGAIN
+            wrong[file] = MISSING, LAUNCH_AGAIN
 
     named = [*inputs]
     in_parallel(check, dict.fromkeys(file for one in named for file in one.files))

@@ -27,7 +27,7 @@ MOST_NAMES = 3
 """of runs in one sentence"""
 
 MISSING = "it is missing"
-UPLOADED_AGAIN = "a launch with the same files uploads it again"
+LAUNCH_AGAIN = "launch again with the same files to upload it"
 MAY_GO = "you can delete them unless a launch is under way"
 
 
@@ -60,7 +60,7 @@ class Input:
         """The fault of the whole input, or of its file at `place`, and which runs it blocks."""
         run = self.runs[0] if len(self.runs) == 1 else None
         whom = f"{_in_words(self.runs)} cannot continue; {hint}"
-        return Fault(Kind.INPUT, place, f"{sentence}: {whom}", run)
+        return Fault(Kind.INPUT, place, f"{sentence}, so {whom}", run)
 
 
 def _in_words(runs: tuple[str, ...]) -> str:
@@ -135,7 +135,7 @@ def faults_of(store: Store, one: Input, there: Mapping[str, int]) -> list[Fault]
     if not _lacks(one, there) or is_made_up_for(one, there):
         return []
     now = {entry.key: entry.size_bytes for entry in store.list(one.place)}
-    return [one.fault(place, why, UPLOADED_AGAIN) for place, why in _lacks(one, now).items()]
+    return [one.fault(place, why, LAUNCH_AGAIN) for place, why in _lacks(one, now).items()]
 
 
 def is_made_up_for(one: Input, there: Mapping[str, int]) -> bool:

@@ -92,7 +92,7 @@ def test_another_launch_mends_what_is_missing_or_cut_short(
     store.put(model, b"".join(store.stream(model))[:-1])
     faults = survey_store(store).faults
     assert [fault.place for fault in faults] == [model, inputs.dataset.key]
-    assert every("a launch with the same files uploads it again" in f.sentence for f in faults)
+    assert every("launch again with the same files to upload it" in f.sentence for f in faults)
     launch(store, tmp_path, "two")
     found = survey_store(store)
     assert (found.faults, read_inputs(store, found.inputs)) == ((), [])
@@ -108,7 +108,7 @@ def test_what_has_other_bytes_is_mended_once_it_is_deleted(
     assert found.faults == ()
     (fault,) = read_inputs(store, found.inputs)
     assert (fault.place, fault.run) == (model, "one")
-    assert "delete it; then a launch with the same files uploads it again" in fault.sentence
+    assert "delete it, then launch again with the same files to upload it" in fault.sentence
     launch(store, tmp_path, "two")
     assert read_inputs(store, survey_store(store).inputs), "its size alone is compared"
     store.delete(model)

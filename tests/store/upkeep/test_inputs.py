@@ -26,7 +26,7 @@ from run_samples import record
 
 MODEL = {"config.json": b"{}", "model.pth": b"weights" * 100, "tokenizer.json": b"[]"}
 ADAPTER = {"adapter_config.json": b"{}", "adapter_model.safetensors": b"adapter" * 10}
-MEND = "a launch with the same files uploads it again"
+AGAIN = "launch again with the same files to upload it"
 
 
 def sha256(data: bytes) -> str:
@@ -129,12 +129,12 @@ def test_what_is_missing_or_cut_short_keeps_the_run_from_training(store: MemoryS
     for name in ADAPTER:
         store.delete(adapter + name)
     found = survey_store(store)
-    keeps = f"run one cannot continue; {MEND}"
+    keeps = f"run one cannot continue; {AGAIN}"
     assert told(found.faults) == [
-        (adapter, f"it is missing: {keeps}"),
-        (model + "config.json", f"it is missing: {keeps}"),
-        (model + "model.pth", f"it has 7 bytes instead of 700: {keeps}"),
-        (one.packed.key, f"it is missing: {keeps}"),
+        (adapter, f"it is missing, so {keeps}"),
+        (model + "config.json", f"it is missing, so {keeps}"),
+        (model + "model.pth", f"it has 7 bytes instead of 700, so {keeps}"),
+        (one.packed.key, f"it is missing, so {keeps}"),
     ]
     assert {(fault.kind, fault.run) for fault in found.faults} == {(Kind.INPUT, "one")}
     assert not any(fault.is_harmless for fault in found.faults)
@@ -150,7 +150,7 @@ def test_one_fault_names_all_whom_it_keeps(store: MemoryStore, count: int, whom:
         one = launch(store, f"r{number}")
     store.delete(one.packed.key)
     (fault,) = survey_store(store).faults
-    assert fault.sentence.startswith(f"it is missing: {whom} ")
+    assert fault.sentence.startswith(f"it is missing, so {whom} ")
     assert fault.run == ("r1" if count == 1 else None)
 
 
@@ -328,7 +328,7 @@ def test_another_content_of_equal_size_is_seen_by_reading_alone() -> None:
     (fault,) = read_inputs(store, found.inputs)
     assert (fault.kind, fault.place, fault.run) == (Kind.INPUT, key, None)
     assert fault.sentence == (
-        f"it differs from run.json: runs one and two cannot continue; delete it; then {MEND}"
+        f"it differs from run.json, so runs one and two cannot continue; delete it, then {AGAIN}"
     )
     assert store.streams[key] == byte_check.ATTEMPTS, "it may have been wrong on the way alone"
 
@@ -339,7 +339,9 @@ def test_what_vanishes_while_it_is_read_is_missing() -> None:
     found = survey_store(store)
     store.delete(one.packed.key)
     (fault,) = read_inputs(store, found.inputs)
-    assert told([fault]) == [(one.packed.key, f"it is missing: run one cannot continue; {MEND}")]
+    assert told([fault]) == [
+        (one.packed.key, f"it is missing, so run one cannot continue; {AGAIN}")
+    ]
 
 
 def test_a_connection_that_breaks_once_is_no_fault() -> None:
