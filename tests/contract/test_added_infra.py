@@ -113,6 +113,7 @@ def tasks(
     monkeypatch.syspath_prepend(str(tmp_path / "packages"))
     package = importlib.import_module("shed")
     monkeypatch.setitem(opening.INFRAS, "shed", package.ShedInfra)
+    # Patched, since the line itself is under test: a user adds it to the file.
     monkeypatch.setattr(stores, "BACKENDS", (*stores.BACKENDS, package.YardBackend()))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "state"))

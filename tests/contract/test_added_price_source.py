@@ -54,6 +54,7 @@ def bazaar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "packages" / "bazaar.py").write_text(BAZAAR)
     monkeypatch.syspath_prepend(str(tmp_path / "packages"))
     module = importlib.import_module("bazaar")
+    # Patched, since the line itself is under test: a user adds it to the file.
     monkeypatch.setattr(opening, "SOURCES", (module.Bazaar, *opening.SOURCES))
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
     monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "state"))

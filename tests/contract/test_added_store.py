@@ -90,6 +90,7 @@ def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     (tmp_path / "packages" / "box" / "__init__.py").write_text(BOX)
     monkeypatch.syspath_prepend(str(tmp_path / "packages"))
     package = importlib.import_module("box")
+    # Patched, since the line itself is under test: a user adds it to the file.
     monkeypatch.setattr(opening, "BACKENDS", (*opening.BACKENDS, package.BoxBackend()))
     yield
     del sys.modules["box"]

@@ -377,6 +377,7 @@ def test_a_program_that_prints_no_key_is_a_sentence(
     profiles: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # Patched, since botocore makes the process and passes it nothing of ours.
     limit = 0.2 if "sleep" in body else 60.0
     monkeypatch.setattr(credential_process, "LIMIT_SECONDS", limit)
     program = aws / "print-key"
@@ -395,6 +396,7 @@ def test_what_a_slow_program_began_ends_with_it(
     aws: Path, profiles: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A wrapper in shell that waits for the program proper, as most are."""
+    # Patched, since botocore makes the process and passes it nothing of ours.
     monkeypatch.setattr(credential_process, "LIMIT_SECONDS", 1.0)
     program, started = aws / "print-key", aws / "started"
     program.write_text(f"#!/bin/sh\nsleep 1000 &\necho $! > {started}\nwait\n")

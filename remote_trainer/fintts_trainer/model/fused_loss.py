@@ -31,6 +31,7 @@ def cross_entropy_sum(
     labels: Tensor,
     low: Tensor | None = None,
     up: Tensor | None = None,
+    rows_at_once: int | None = None,
 ) -> Tensor:
     """Sum of the cross-entropies of `rows @ weight.T + low @ up.T`, in nats; float32.
 
@@ -43,6 +44,7 @@ def cross_entropy_sum(
         labels: int64 [n].
         low: [n, rank], scale · rows Aᵀ of an adapter; None without one.
         up: B of that adapter, [classes, rank]; None without one.
+        rows_at_once: the rows of a chunk; None: as many as `rows_of_chunk` says.
 
     Raises:
         ValueError: the weight requires a gradient, which this function does not compute.
@@ -52,8 +54,9 @@ def cross_entropy_sum(
     if low is not None and up is not None:
         low, up = low.to(rows.dtype), up.to(rows.dtype)
     is_training = torch.is_grad_enabled()
+    size = rows_at_once or rows_of_chunk(rows.device.type, len(weight))
     # torch's own signature of `apply` is untyped.
-    return cast("Tensor", _CrossEntropySum.apply(rows, weight, labels, low, up, is_training))  # type: ignore[no-untyped-call]
+    return cast("Tensor", _CrossEntropySum.apply(rows, weight, labels, low, up, size, is_training))  # type: ignore[no-untyped-call]
 
 
 class _CrossEntropySum(torch.autograd.Function):
@@ -65,12 +68,13 @@ class _CrossEntropySum(torch.autograd.Function):
         labels: Tensor,
         low: Tensor | None,
         up: Tensor | None,
+        size: int,
         is_training: bool,
     ) -> Tensor:
-        chunks = _Chunks(rows, weight, labels, low, up)
+        chunks = _Chunks(rows, weight, labels, low, up, min(len(rows), size))
         loss = torch.zeros((), dtype=torch.float32, device=rows.device)
-        for start in range(0, len(rows), chunks.size):
-            loss += chunks.loss(slice(start, start + chunks.size), is_training=is_training)
+        for start in range(0, len(rows), size):
+            loss += chunks.loss(slice(start, start + size), is_training=is_training)
         if is_training:
             ctx.save_for_backward(*chunks.gradients())
         return loss
@@ -83,7 +87,7 @@ class _CrossEntropySum(torch.autograd.Function):
         saved: tuple[Tensor | None, ...] = ctx.saved_tensors
         scaled = [None if one is None else one * grad.to(one.dtype) for one in saved]
         rows, low, up = scaled
-        return rows, None, None, low, up, None
+        return rows, None, None, low, up, None, None
 
 
 def rows_of_chunk(device_type: str, classes: int) -> int:
@@ -103,13 +107,13 @@ class _Chunks:
         labels: Tensor,
         low: Tensor | None,
         up: Tensor | None,
+        size: int,
     ) -> None:
         self.rows, self.weight, self.labels, self.low, self.up = rows, weight, labels, low, up
         classes = len(weight)
-        self.size = min(len(rows), rows_of_chunk(rows.device.type, classes))
         # All chunks share these buffers: fresh memory costs a CPU as much as the arithmetic.
-        self.scores = rows.new_empty(self.size, classes)
-        self.probabilities = rows.new_empty(self.size, classes, dtype=torch.float32)
+        self.scores = rows.new_empty(size, classes)
+        self.probabilities = rows.new_empty(size, classes, dtype=torch.float32)
         self.rows_grad = torch.empty_like(rows)
         self.low_grad = None if low is None else torch.empty_like(low)
         self.up_grad = None if up is None else up.new_zeros(up.shape[::-1])

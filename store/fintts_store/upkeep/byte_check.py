@@ -15,7 +15,7 @@ from fintts_store.errors import CheckpointCorrupt, KeyNotFound, StoreUnreachable
 from fintts_store.network.parallel import in_parallel
 from fintts_store.store import Store, ignore_bytes
 from fintts_store.upkeep.faults import Fault
-from fintts_store.upkeep.inputs import MISSING, LAUNCH_AGAIN, Input, InputFile
+from fintts_store.upkeep.inputs import LAUNCH_AGAIN, MISSING, Input, InputFile
 from fintts_store.upkeep.survey import damage
 
 ATTEMPTS = 2

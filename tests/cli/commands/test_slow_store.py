@@ -57,6 +57,7 @@ def test_a_command_that_carries_much_asks_quickly_whether_the_server_is_there(
 ) -> None:
     """It would wait for longer than a test may take, if it asked as patiently as it carries."""
     assert patience.CARRYING.at_first == patience.IMPATIENT
+    # Patched, since a command takes nothing but its line, and users have no such option.
     monkeypatch.setattr(patience, "CARRYING", replace(patience.CARRYING, at_first=HURRIED))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FINTTS_STATE_DIR", str(tmp_path / "state"))

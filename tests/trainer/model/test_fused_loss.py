@@ -8,8 +8,7 @@ import torch.nn.functional as F  # noqa: N812 - everybody's name for it
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fintts_trainer.model import fused_loss
-from fintts_trainer.model.fused_loss import cross_entropy_sum
+from fintts_trainer.model.fused_loss import cross_entropy_sum, rows_of_chunk
 
 ROWS, DIM, CLASSES, RANK = 23, 4, 61, 3
 
@@ -37,14 +36,13 @@ def plain(rows: Tensor, weight: Tensor, right: Tensor, low: Tensor, up: Tensor) 
     return F.cross_entropy(logits.float(), right, reduction="sum")
 
 
-@pytest.fixture
-def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+def in_chunks(
+    rows: Tensor, weight: Tensor, right: Tensor, low: Tensor | None = None, up: Tensor | None = None
+) -> Tensor:
     """Several chunks, the last one shorter than the others."""
-    monkeypatch.setattr(fused_loss, "LEAST_ROWS", 5)
-    monkeypatch.setattr(fused_loss, "LEAST_SCORES", 1)
+    return cross_entropy_sum(rows, weight, right, low, up, rows_at_once=5)
 
 
-@pytest.mark.usefixtures("small_chunks")
 @pytest.mark.parametrize("is_adapted", [True, False])
 def test_loss_and_gradients_are_those_of_torch(is_adapted: bool) -> None:
     mine, theirs = parts(), parts()
@@ -55,7 +53,7 @@ def test_loss_and_gradients_are_those_of_torch(is_adapted: bool) -> None:
     if not is_adapted:
         theirs["low"].zero_()
     adapter = (mine["low"], mine["up"]) if is_adapted else (None, None)
-    found = cross_entropy_sum(mine["rows"], mine["weight"], labels(), *adapter)
+    found = in_chunks(mine["rows"], mine["weight"], labels(), *adapter)
     wanted = plain(theirs["rows"], theirs["weight"], labels(), theirs["low"], theirs["up"])
     torch.autograd.backward(found / 7)
     torch.autograd.backward(wanted / 7)
@@ -64,22 +62,20 @@ def test_loss_and_gradients_are_those_of_torch(is_adapted: bool) -> None:
         torch.testing.assert_close(mine[name].grad, theirs[name].grad, atol=1e-6, rtol=1e-5)
 
 
-@pytest.mark.usefixtures("small_chunks")
 def test_a_label_that_is_all_but_impossible_has_a_finite_loss() -> None:
     rows = torch.tensor([[1.0, 0.0]], requires_grad=True)
     weight = torch.tensor([[0.0, 0.0], [300.0, 0.0]])
-    loss = cross_entropy_sum(rows, weight, torch.tensor([0]))
+    loss = in_chunks(rows, weight, torch.tensor([0]))
     torch.autograd.backward(loss)
     assert loss.item() == 300.0
     torch.testing.assert_close(rows.grad, torch.tensor([[300.0, 0.0]]))
 
 
-@pytest.mark.usefixtures("small_chunks")
 def test_it_works_in_bfloat16_with_a_float32_adapter() -> None:
     part = parts(torch.bfloat16)
     low, up = part["low"].float().requires_grad_(), part["up"].float().requires_grad_()
     rows = part["rows"].requires_grad_()
-    found = cross_entropy_sum(rows, part["weight"], labels(), low, up)
+    found = in_chunks(rows, part["weight"], labels(), low, up)
     torch.autograd.backward(found)
     exact = {name: one.detach().float() for name, one in part.items()}
     wanted = plain(exact["rows"], exact["weight"], labels(), exact["low"], exact["up"])
@@ -95,13 +91,13 @@ def test_it_works_in_bfloat16_with_a_float32_adapter() -> None:
 def test_a_head_that_is_trained_is_refused() -> None:
     part = parts()
     with pytest.raises(ValueError, match="no gradient for the head's own weight"):
-        cross_entropy_sum(part["rows"], part["weight"].requires_grad_(), labels())
+        in_chunks(part["rows"], part["weight"].requires_grad_(), labels())
 
 
 def test_a_gpu_computes_more_rows_at_once() -> None:
-    assert fused_loss.rows_of_chunk("cuda", 155_776) == 1024
-    assert fused_loss.rows_of_chunk("cpu", 155_776) == 256
-    assert fused_loss.rows_of_chunk("cuda", 4096) == 2**14
+    assert rows_of_chunk("cuda", 155_776) == 1024
+    assert rows_of_chunk("cpu", 155_776) == 256
+    assert rows_of_chunk("cuda", 4096) == 2**14
 
 
 class LargestResult(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch: untyped
@@ -116,24 +112,22 @@ class LargestResult(TorchDispatchMode):  # type: ignore[no-untyped-call] # torch
         return result
 
 
-@pytest.mark.usefixtures("small_chunks")
 def test_the_logits_of_all_rows_never_exist() -> None:
     part = parts()
     arguments = (part["rows"].requires_grad_(), part["weight"], labels())
     fused, whole = LargestResult(), LargestResult()  # type: ignore[no-untyped-call]
     with fused:
-        torch.autograd.backward(cross_entropy_sum(*arguments, part["low"], part["up"]))
+        torch.autograd.backward(in_chunks(*arguments, part["low"], part["up"]))
     with whole:
         torch.autograd.backward(plain(*arguments, part["low"], part["up"]))
     assert fused.rows == 5
     assert whole.rows == ROWS
 
 
-@pytest.mark.usefixtures("small_chunks")
 def test_without_gradients_it_is_the_same_loss() -> None:
     part = parts()
     wanted = plain(part["rows"], part["weight"], labels(), part["low"], part["up"])
     part["rows"].requires_grad_()
     with torch.no_grad():
-        found = cross_entropy_sum(part["rows"], part["weight"], labels(), part["low"], part["up"])
+        found = in_chunks(part["rows"], part["weight"], labels(), part["low"], part["up"])
     torch.testing.assert_close(found, wanted, atol=1e-5, rtol=1e-6)
