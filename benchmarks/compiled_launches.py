@@ -2,11 +2,12 @@
 
     python benchmarks/compiled_launches.py
 
-It takes a minute or more, since torch.compile compiles for this CPU. What is counted is the code
-that Inductor generates for it: each call of a generated kernel, of a matrix product and of any
-other operation, as often as a step runs that code. Inductor fuses in the same way for a GPU, except
-that a GPU's kernels are limited in other ways, so its number may differ a little. To that comes
-what a step runs outside of the layers, counted as `benchmarks/launches.py` does.
+What is counted is the code that Inductor generates for this CPU: each call of a generated kernel,
+of a matrix product and of any other operation, as often as a step runs that code. No C++ compiler
+takes part: a generated kernel does nothing here, so the step's numbers are arbitrary, which changes
+no count. Inductor fuses in the same way for a GPU, except that a GPU's kernels are limited in other
+ways, so its number may differ a little. To that comes what a step runs outside of the layers,
+counted as `benchmarks/launches.py` does.
 """
 
 from __future__ import annotations
@@ -15,17 +16,22 @@ import json
 import re
 import sys
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from launches import GpuKernels, LaunchCounter, narrow_shape, step_of
 from torch._dynamo.utils import counters
+from torch._inductor import config
+from torch._inductor.async_compile import AsyncCompile
 from torch._inductor.output_code import CompiledFxGraph
 
 from fintts_trainer.model.compiled import compile_layers
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from fintts_inputs.base_model.shape import ModelShape
 
 KERNEL = re.compile(
@@ -80,21 +86,41 @@ def launches_elsewhere(shape: ModelShape) -> int:
     return one - slow - fast
 
 
-def counted() -> CompiledCounts:
-    """The counts of a step after the one that compiles."""
-    shape, runs = narrow_shape(), Counter[str]()
-    original: Any = CompiledFxGraph.__call__
+@contextmanager
+def empty_kernels(runs: Counter[str]) -> Generator[None]:
+    """Generates code without compiling it, and counts in `runs` how often each graph's runs."""
+    run: Any = CompiledFxGraph.__call__
+    compile_kernel: Any = AsyncCompile.cpp_pybinding
 
-    def run(graph: CompiledFxGraph, inputs: Any) -> Any:
+    def counted_run(graph: CompiledFxGraph, inputs: Any) -> Any:
         runs[graph.source_code] += 1
-        return original(graph, inputs)
+        return run(graph, inputs)
 
-    step = step_of(shape, prepare=compile_layers)
-    counters.clear()
-    step()
-    CompiledFxGraph.__call__ = run  # type: ignore[method-assign]
-    step()
-    CompiledFxGraph.__call__ = original  # type: ignore[method-assign]
+    # one thread and no cache: other processes would compile, and know nothing of this
+    changed = {"compile_threads": 1, "force_disable_caches": True, "cpp.vec_isa_ok": True}
+    with config.patch(changed):
+        CompiledFxGraph.__call__ = counted_run  # type: ignore[method-assign]
+        AsyncCompile.cpp_pybinding = lambda *_: _do_nothing  # type: ignore[assignment]
+        try:
+            yield
+        finally:
+            CompiledFxGraph.__call__ = run  # type: ignore[method-assign]
+            AsyncCompile.cpp_pybinding = compile_kernel  # type: ignore[method-assign]
+
+
+def _do_nothing(*_: object) -> None:
+    """Stands for a generated kernel."""
+
+
+def counted() -> CompiledCounts:
+    """The counts of a step after the one that generates the code."""
+    shape, runs = narrow_shape(), Counter[str]()
+    with empty_kernels(runs):
+        step = step_of(shape, prepare=compile_layers)
+        counters.clear()
+        step()
+        runs.clear()
+        step()
     in_layers = sum(kernels_in(code) * count for code, count in runs.items())
     graphs = counters["stats"]["unique_graphs"]
     return CompiledCounts(in_layers, launches_elsewhere(shape), graphs)

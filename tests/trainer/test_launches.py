@@ -13,8 +13,8 @@ from fintts_cost.pace.throughput import Work
 
 BENCHMARK = Path(__file__).parents[2] / "benchmarks" / "launches.py"
 
-MOST_LAUNCHES = 2_314
-MOST_CASTS = 28
+MOST_LAUNCHES = 2_117
+MOST_CASTS = 27
 S1_MINI_LAYERS = 28 + 4
 
 

@@ -25,10 +25,10 @@ A100_LIKELY = 0.27
 """of the peak: a roofline of the operations that a step of 8 × 400 tokens logs gives 24 to 30 %"""
 A100 = ACCELERATORS["A100-80GB"]
 
-LAUNCHES_PER_LAYER = 68
+LAUNCHES_PER_LAYER = 62
 LAUNCHES_ELSEWHERE = 190
 """Kernels that one micro-batch launches, forward and backward, with the update of the adapter.
-`benchmarks/launches.py` counts 2,314 for OpenAudio S1-mini with 28 + 4 layers, 66 for each layer;
+`benchmarks/launches.py` counts 2,117 for OpenAudio S1-mini with 28 + 4 layers, 60 for each layer;
 the kernel of attention has two more in backward. Compiled layers launch fewer."""
 HOST_SECONDS = Interval(5e-6, 12e-6, 25e-6)
 """of the CPU for one launch. PyTorch's dispatcher takes 5 to 25 µs an operation; forward and

@@ -9,7 +9,6 @@ from peft.tuners.lora import Embedding, Linear
 
 from fintts_trainer.families.base import Projection
 from fintts_trainer.model.fused_lora import FusedLinear
-from fintts_trainer.model.joined import halves
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -34,12 +33,11 @@ def projection(head: nn.Module, rows: Tensor) -> Projection:
 
 def _fused(head: FusedLinear, rows: Tensor, weight: Tensor) -> Projection:
     """In the type of the rows, as the other products of a step."""
-    values, adapter = head.pack.values(), head.pack.products[0].adapter
-    if values is None:
+    down, up = head.pack.values()
+    if down is None or up is None:
         return Projection(rows, weight)
-    down, up = halves(values, adapter)
-    dropped = F.dropout(rows, adapter.dropout, head.training)
-    return Projection(rows, weight, (dropped @ down.t()) * adapter.scale, up.t())
+    dropped = F.dropout(rows, head.pack.products[0].adapter.dropout, head.training)
+    return Projection(rows, weight, dropped @ down.t(), up.t())
 
 
 def _halves(head: Linear | Embedding, name: str) -> tuple[Tensor, Tensor]:

@@ -71,6 +71,8 @@ def compile_layers(model: nn.Module, *, is_required: bool = True) -> None:
     _try(next(model.parameters()).device)
     settings = torch._dynamo.config  # pyright: ignore[reportPrivateUsage]
     settings.recompile_limit, settings.suppress_errors = MOST_GRAPHS, not is_required
+    # A layer's floats are constants. As symbols, torch traces each graph twice to find that out.
+    settings.specialize_float = True
     for module in model.modules():
         if isinstance(module, GradientCheckpointingLayer):
             module.compile(dynamic=True)

@@ -1,8 +1,8 @@
 """The adapter as one tensor, of which PEFT's parameters are views.
 
-A step adds up, clips, updates and casts this one tensor instead of hundreds of small ones; names
-and files are PEFT's all the same. Over a base in bfloat16, the fused layers compute with a copy in
-that type, cast once a step.
+A step adds up, clips and updates this one tensor instead of hundreds of small ones; names and files
+are PEFT's all the same. Once a step, the numbers that the products read are made from it: in their
+type, B times its scale, and A once more below the frozen weight that reads the same rows.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch.nn.utils import clip_grad_norm_
 
 from fintts_trainer.model.fused_layers import FusedLayer
 from fintts_trainer.model.fused_lora import FusedLinear
+from fintts_trainer.model.joined import aligned
 from fintts_trainer.model.lora import trainable
 from fintts_trainer.model.optimizer import AdapterOptimizer
 
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from fintts_trainer.model.joined import Pack
-
-ALIGNMENT = 16
-"""numbers, 64 bytes, as torch aligns a tensor: elsewhere a product may round differently"""
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
@@ -37,6 +35,8 @@ class _Place:
     start: int
     shape: torch.Size
     strides: tuple[int, ...]
+    scale: float
+    """of the numbers that the products read"""
 
     def of(self, flat: Tensor) -> Tensor:
         """The view in the parameter's own shape."""
@@ -49,6 +49,7 @@ class FlatAdapter:
     def __init__(self, model: nn.Module, learning_rate: float) -> None:
         """Moves the parameters of a model, which is on its device, into one tensor."""
         self._model = model
+        make_room(model)
         named = trainable(model)
         names = {id(parameter): name for name, parameter in named.items()}
         packs = [pack for pack in packs_of(model) if pack.blocks]
@@ -58,40 +59,38 @@ class FlatAdapter:
             starts.append(end)
             for block in pack.blocks:
                 name, shape = names.pop(id(block.parameter)), block.parameter.shape
-                self._places[name] = _Place(end + block.start, shape, block.strides)
-            end = _aligned(end + pack.size)
+                self._places[name] = _Place(end + block.start, shape, block.strides, block.scale)
+            end += pack.size
         self._cast_end = end
         for name in names.values():
             one = named[name]
-            self._places[name] = _Place(end, one.shape, torch.empty_like(one).stride())
-            end = _aligned(end + one.numel())
+            self._places[name] = _Place(end, one.shape, torch.empty_like(one).stride(), 1.0)
+            end = aligned(end + one.numel())
         device = next(iter(named.values())).device
         self.weights = nn.Parameter(torch.zeros(end, device=device))
         self.gradient = torch.zeros_like(self.weights)
         self.weights.grad = self.gradient
-        self._is_used = torch.zeros_like(self.weights, dtype=torch.bool)
+        self._scales = torch.zeros_like(self.weights.data)
         for name, parameter in named.items():
             place = self._places[name]
             parameter.data = place.of(self.weights.data).copy_(parameter.data)
-            place.of(self._is_used).fill_(1)
-        self._copy = self._cast_copy(packs)
-        self._leaves = [
-            _leaf_of(pack, self._copy, start) for pack, start in zip(packs, starts, strict=True)
-        ]
+            place.of(self._scales).fill_(place.scale)
+        self._numbers = self.weights.new_empty(self._cast_end, dtype=_type_of(packs))
+        self._leaves = list[Tensor]()
+        for pack, start in zip(packs, starts, strict=True):
+            self._leaves += pack.read(self._numbers[start : start + pack.size])
+        self._rooms, self._downs = _rooms_of(packs)
+        self.refresh()
         self._rest = [named[name] for name in names.values()]
         self.optimizer = AdapterOptimizer([self.weights], learning_rate)
 
-    def _cast_copy(self, packs: list[Pack]) -> Tensor:
-        """The packs' numbers in the type of their products: a copy, or the weights themselves."""
-        types = {product.weight.dtype for pack in packs for product in pack.products}
-        part = self.weights.detach()[: self._cast_end]
-        return part.to(types.pop()) if len(types) == 1 else part
-
     @torch.no_grad()
     def refresh(self) -> None:
-        """Renews the copy, after a change of the weights."""
-        if self._copy.dtype != self.weights.dtype:
-            self._copy.copy_(self.weights[: self._cast_end])
+        """Renews what the products read, after a change of the weights."""
+        end = self._cast_end
+        torch.mul(self.weights[:end], self._scales[:end], out=self._numbers)
+        if self._rooms:
+            torch._foreach_copy_(self._rooms, self._downs)
 
     @torch.no_grad()
     def collect(self) -> None:
@@ -115,8 +114,9 @@ class FlatAdapter:
         Returns:
             The norm of the gradient before clipping, on the device.
         """
-        # between the blocks of a joined product, the products leave a gradient, too
-        self.gradient *= self._is_used
+        # That of B is s times that of s B. Between the blocks of a joined product, the products
+        # leave a gradient, too.
+        self.gradient *= self._scales
         norm = clip_grad_norm_([self.weights], most_norm)
         self.optimizer.update(learning_rate, losses.sum() + norm)
         self.gradient.zero_()
@@ -172,10 +172,28 @@ def packs_of(model: nn.Module) -> Iterator[Pack]:
             yield module.pack
 
 
-def _leaf_of(pack: Pack, numbers: Tensor, start: int) -> Tensor:
-    """Lets a pack compute with its part of the numbers."""
-    pack.leaf = numbers[start : start + pack.size].detach().requires_grad_()
-    return pack.leaf
+def make_room(model: nn.Module) -> None:
+    """Lets the products of fused layers read W and A as one matrix."""
+    for module in model.modules():
+        if isinstance(module, FusedLayer):
+            module.parts.make_room()
+
+
+def _type_of(packs: list[Pack]) -> torch.dtype:
+    """That of their products, if it is one."""
+    types = {product.weight.dtype for pack in packs for product in pack.products}
+    return types.pop() if len(types) == 1 else torch.float32
+
+
+def _rooms_of(packs: list[Pack]) -> tuple[list[Tensor], list[Tensor]]:
+    """The rooms below the weights, and the As that belong there."""
+    rooms, downs = list[Tensor](), list[Tensor]()
+    for pack in packs:
+        for product, down in zip(pack.products, pack.leaves[::2], strict=True):
+            if product.room is not None and down is not None:
+                rooms.append(product.room)
+                downs.append(down.detach())
+    return rooms, downs
 
 
 def _joined(leaves: Sequence[Tensor]) -> Tensor:
@@ -184,10 +202,6 @@ def _joined(leaves: Sequence[Tensor]) -> Tensor:
     for leaf in leaves:
         grad = leaf.new_zeros(leaf.shape) if leaf.grad is None else leaf.grad
         parts.append(grad.reshape(-1))
-        if padding := _aligned(leaf.numel()) - leaf.numel():
+        if padding := aligned(leaf.numel()) - leaf.numel():
             parts.append(grad.new_zeros(padding))
     return torch.cat(parts)
-
-
-def _aligned(numbers: int) -> int:
-    return numbers + -numbers % ALIGNMENT

@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
     from transformers import Cache
 
-    from fintts_trainer.model.joined import Adapter
-
 LAYERS = (CsmDecoderLayer, LlamaDecoderLayer, Qwen3DecoderLayer)
+ROWS = 8
+"""16 bytes of bfloat16, as a GPU's matrix units read"""
 NORMS = (CsmRMSNorm, LlamaRMSNorm, Qwen3RMSNorm)
 
 
@@ -85,7 +85,7 @@ class LayerParts:
         epsilons = first.variance_epsilon, head_norm.variance_epsilon
         self.constants = (
             BeforeConstants(heads, kv_heads, head_dim, *epsilons, of_heads),
-            AfterConstants(second.variance_epsilon, _scale_of(others), tuple(others)),
+            AfterConstants(second.variance_epsilon, tuple(others)),
         )
         self.read_weights()
 
@@ -102,21 +102,17 @@ class LayerParts:
             parts = zip(ofs, (before.heads, before.kv_heads), strict=True)
             self.head_norm = torch.cat([of.detach().expand(n, -1) for of, n in parts])
 
+    def make_room(self) -> None:
+        """For A below the weights. That of query, key and value is as wide as heads, whose norm
+        reads whole rows."""
+        head_dim = self.constants[0].head_dim
+        for one, multiple in zip(self.joined, (head_dim, *(ROWS,) * 3), strict=True):
+            one.make_room(multiple)
+        self.weights = [one.rows for one in self.joined]
+
     def linears(self) -> list[nn.Module]:
         """All seven."""
         return [linear for one in self.joined for linear in one.linears]
-
-
-def _scale_of(adapters: list[Adapter]) -> float:
-    """The scale of all of them.
-
-    Raises:
-        ValueError: there are several.
-    """
-    scales = {one.scale for one in adapters if one.rank} or {1.0}
-    if len(scales) > 1:
-        raise ValueError("the adapters of a layer differ in scale")
-    return scales.pop()
 
 
 class FusedLayer(GradientCheckpointingLayer):
@@ -163,7 +159,7 @@ class FusedLayer(GradientCheckpointingLayer):
         cosine, sine = (one[:, :, None] for one in position_embeddings)
         # torch's own signature of `apply` is untyped.
         query, key, value = BeforeAttention.apply(  # type: ignore[no-untyped-call]
-            *(hidden_states, parts.before.values(), of_heads, first, parts.head_norm),
+            *(hidden_states, *parts.before.values(), of_heads, first, parts.head_norm),
             *(cosine, sine, before),
         )
         if past_key_values is not None:
@@ -175,8 +171,8 @@ class FusedLayer(GradientCheckpointingLayer):
             **options,
         )
         result = AfterAttention.apply(  # type: ignore[no-untyped-call]
-            *(hidden_states, attended, parts.after.values()),
-            *(others[0], second, *others[1:], after),
+            *(hidden_states, attended, others[0], second, *others[1:], after),
+            *parts.after.values(),
         )
         return cast("Tensor", result)
 

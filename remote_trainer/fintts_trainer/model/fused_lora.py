@@ -1,6 +1,7 @@
 """A linear layer with LoRA as one autograd node instead of PEFT's five; PEFT's modules stay.
 
-y = x Wᵀ + s (drop(x) Aᵀ) B, the LoRA of arXiv:2106.09685 with B as [rank, outputs]. Backward needs
+y = x Wᵀ + (drop(x) Aᵀ) s B, the LoRA of arXiv:2106.09685 with B as [rank, outputs]; s B is kept as
+one matrix, so that no product scales. Backward needs
 x in its own type and x Aᵀ [rows, rank]; PEFT's forward also keeps each sum. Over a bfloat16 base,
 all products are computed in bfloat16, as under autocast, while the adapter, its gradient and its
 optimizer stay float32. PEFT converts x to float32, keeps that copy too, and multiplies at float32
@@ -17,7 +18,7 @@ from peft.tuners.lora import Linear
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from fintts_trainer.model.joined import Adapter, Joined, Pack, halves, is_plain
+from fintts_trainer.model.joined import Adapter, Joined, Pack, is_plain
 
 
 class Kept(NamedTuple):
@@ -30,75 +31,85 @@ class Kept(NamedTuple):
 
 
 def adapted_product(
-    rows: Tensor, weight: Tensor, values: Tensor | None, adapter: Adapter
+    rows: Tensor,
+    weight: Tensor,
+    down: Tensor | None,
+    up: Tensor | None,
+    adapter: Adapter,
+    *,
+    keeps_product: bool = False,
 ) -> tuple[Tensor, Kept]:
-    """x Wᵀ + s (drop(x) Aᵀ) B, [n, outputs], and what its gradient needs; builds no graph.
+    """x Wᵀ + (drop(x) Aᵀ) s B, and what its gradient needs; builds no graph.
 
     Args:
         rows: x, [n, inputs].
-        weight: W, [outputs, inputs], frozen.
-        values: the numbers of A and B in the type of `rows`; None without an adapter.
+        weight: W, [outputs, inputs], frozen; below it A, if there was room.
+        down: A, [rank, inputs], in the type of `rows`; None without an adapter.
+        up: s B, [rank, outputs], likewise.
         adapter: its dropout is 0 while the model is not trained.
+        keeps_product: whether backward keeps the product anyway.
+
+    Returns:
+        [n, outputs]; with A below W, there may be more columns, which mean nothing.
     """
-    product = F.linear(rows, weight)
-    if values is None:
+    product, outputs = F.linear(rows, weight), adapter.outputs
+    if down is None or up is None:
         return product, Kept(None, None)
-    down, up = halves(values, adapter)
+    if len(weight) > outputs:
+        result, low = product[:, :outputs], product[:, outputs : outputs + adapter.rank]
+        if torch.compiler.is_compiling():  # it would copy a product of which it changes a part
+            return torch.addmm(result, low, up), Kept(low.clone(), None)
+        result.addmm_(low, up)
+        return product, Kept(low if keeps_product else low.clone(), None)
     read, mask = rows, None
     if adapter.dropout:
         read, mask = torch.native_dropout(rows, adapter.dropout, train=True)
     low = read @ down.t()
-    return product.addmm_(low, up, alpha=adapter.scale), Kept(low, mask)
+    return product.addmm_(low, up), Kept(low, mask)
 
 
 def product_gradients(
     grad: Tensor,
     rows: Tensor,
     weight: Tensor,
-    values: Tensor | None,
+    down: Tensor | None,
+    up: Tensor | None,
     adapter: Adapter,
     kept: Kept,
     *,
     wants_rows: bool = True,
-) -> tuple[Tensor | None, list[Tensor]]:
-    """The gradient of x, if wanted, and those of A and B over the scale, if there is an adapter."""
+) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
+    """The gradients of x, if wanted, and of A and s B, if there is an adapter."""
+    if len(weight) > adapter.outputs:
+        weight = weight[: adapter.outputs]
     grad_rows = grad @ weight if wants_rows else None
-    if values is None or kept.low is None:
-        return grad_rows, []
-    down, up = halves(values, adapter)
-    low, mask = kept.low, kept.mask
+    low, mask = kept
+    if down is None or up is None or low is None:
+        return grad_rows, None, None
     # The small matrix first, twice: a CPU takes up to six times as long for gradᵀ low.
     grad_low = (up @ grad.t()).t()
     grad_up = low.t() @ grad
     if mask is None:
         if grad_rows is not None:
-            grad_rows.addmm_(grad_low, down, alpha=adapter.scale)
-        return grad_rows, [grad_low.t() @ rows, grad_up]
+            grad_rows.addmm_(grad_low, down)
+        return grad_rows, grad_low.t() @ rows, grad_up
     share = 1.0 / (1.0 - adapter.dropout)
     read = torch.ops.aten.native_dropout_backward(rows, mask, share)
     if grad_rows is not None:
-        inner = torch.ops.aten.native_dropout_backward(grad_low @ down, mask, share)
-        grad_rows.add_(inner, alpha=adapter.scale)
-    return grad_rows, [grad_low.t() @ read, grad_up]
-
-
-def packed(gradients: list[Tensor], scale: float) -> Tensor | None:
-    """The gradients of all matrices of a pack as one row of numbers; None without any.
-
-    Args:
-        gradients: as `product_gradients` returns them, of products of the same scale.
-    """
-    return torch.cat([one.view(-1) for one in gradients]).mul_(scale) if gradients else None
+        grad_rows += torch.ops.aten.native_dropout_backward(grad_low @ down, mask, share)
+    return grad_rows, grad_low.t() @ read, grad_up
 
 
 class AdaptedLinear(torch.autograd.Function):
-    """`adapted_product` with a gradient for rows and values."""
+    """`adapted_product` with a gradient for rows and adapter."""
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, weight: Tensor, values: Tensor, adapter: Adapter) -> Tensor:
+    def forward(
+        ctx: Any, rows: Tensor, weight: Tensor, down: Tensor, up: Tensor, adapter: Adapter
+    ) -> Tensor:
         """As `adapted_product`."""
-        product, kept = adapted_product(rows, weight, values, adapter)
-        ctx.save_for_backward(rows, weight, values, *kept)
+        product, kept = adapted_product(rows, weight, down, up, adapter)
+        ctx.save_for_backward(rows, weight, down, up, *kept)
         ctx.adapter = adapter
         return product
 
@@ -106,19 +117,14 @@ class AdaptedLinear(torch.autograd.Function):
     @once_differentiable
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride] # the decorator is untyped
         ctx: Any, grad: Tensor
-    ) -> tuple[Tensor | None, None, Tensor | None, None]:
-        """Gradients of rows and values; the weight is frozen."""
-        rows, weight, values, low, mask = ctx.saved_tensors
-        grad_rows, gradients = product_gradients(
-            grad,
-            rows,
-            weight,
-            values,
-            ctx.adapter,
-            Kept(low, mask),
+    ) -> tuple[Tensor | None, ...]:
+        """Gradients of rows and adapter; the weight is frozen."""
+        rows, weight, down, up, low, mask = ctx.saved_tensors
+        grad_rows, *gradients = product_gradients(
+            *(grad, rows, weight, down, up, ctx.adapter, Kept(low, mask)),
             wants_rows=ctx.needs_input_grad[0],
         )
-        return grad_rows, None, packed(gradients, ctx.adapter.scale), None
+        return grad_rows, None, *gradients, None
 
 
 class FusedLinear(Linear):
@@ -132,14 +138,15 @@ class FusedLinear(Linear):
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """[..., inputs] → [..., outputs]; as PEFT computes it when the adapter is off or merged."""
-        values = self.pack.values()
-        if values is None:
+        down, up = self.pack.values()
+        if down is None or up is None:
             return super().forward(x, *args, **kwargs)
         weight = cast("Tensor", self.get_base_layer().weight)
         adapter = self.pack.products[0].adapter
         # torch's own signature of `apply` is untyped.
         product = AdaptedLinear.apply(  # type: ignore[no-untyped-call]
-            x.reshape(-1, x.shape[-1]), weight, values, during(adapter, training=self.training)
+            *(x.reshape(-1, x.shape[-1]), weight, down, up),
+            during(adapter, training=self.training),
         )
         return cast("Tensor", product).view(*x.shape[:-1], -1)
 

@@ -4,6 +4,8 @@ Query, key and value are one product, and so are gate and up: a GPU launches a t
 and they are larger. The frozen weights of the linears are views of the joined one, so they take no
 more memory. Joined, A is the As one below the other, and B is block diagonal. PEFT's modules,
 parameters and their names stay.
+
+Below the weight there may be room for A, so that x Wᵀ and x Aᵀ are one product, too.
 """
 
 from __future__ import annotations
@@ -18,6 +20,13 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+ALIGNMENT = 16
+"""numbers, 64 bytes of float32, as torch aligns a tensor: elsewhere a product may round
+differently"""
+
+Values = tuple[Tensor | None, ...]
+"""A, [rank, inputs], and s B, [rank, outputs], of each product in turn; None without an adapter"""
+
 
 class Adapter(NamedTuple):
     """The constants of a joined LoRA."""
@@ -26,14 +35,17 @@ class Adapter(NamedTuple):
     """0 without an adapter"""
     inputs: int
     outputs: int
-    scale: float
-    """alpha / rank"""
     dropout: float
 
     @property
+    def shapes(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Of A and B."""
+        return (self.rank, self.inputs), (self.rank, self.outputs)
+
+    @property
     def size(self) -> int:
-        """Numbers of A and B together."""
-        return self.rank * (self.inputs + self.outputs)
+        """Numbers of A and B together, each up to where the next may start."""
+        return sum(aligned(rows * columns) for rows, columns in self.shapes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +55,8 @@ class Block:
     parameter: nn.Parameter
     start: int
     strides: tuple[int, int]
+    scale: float
+    """of the numbers that the products read: alpha / rank for B, 1 for A"""
 
     def of(self, values: Tensor) -> Tensor:
         """The view in the parameter's own shape; `values` are those of the pack."""
@@ -55,6 +69,8 @@ class Joined:
 
     Attributes:
         weight: all rows of the linears' weights, [outputs, inputs].
+        rows: what a product reads: the weight, and below it A if there is room.
+        room: for A, [rank, inputs], the rows below the weight; None without room.
         adapter: of all of them.
     """
 
@@ -67,23 +83,43 @@ class Joined:
         self.adapter = self._adapter()
 
     def join(self) -> Tensor:
-        """Joins the weights, and makes the linears' own ones views; again after a move."""
-        weights = [base_weight(linear) for linear in self.linears]
-        self.weight = _as_neighbours([weight.detach() for weight in weights])
-        parts = self.weight.split_with_sizes([len(weight) for weight in weights])
-        for weight, part in zip(weights, parts, strict=True):
-            weight.data = part
+        """Joins the weights, and makes the linears' own ones views; again after a move, which takes
+        the room."""
+        weights = [base_weight(linear).detach() for linear in self.linears]
+        self.room: Tensor | None = None
+        self.rows = self.weight = self._shared(_as_neighbours(weights))
         return self.weight
+
+    def make_room(self, multiple: int) -> None:
+        """Moves the weight to where A has room below it, unless dropout makes A read other rows.
+
+        Args:
+            multiple: the number of rows is one, so that those of a result are aligned.
+        """
+        rank, inputs, outputs, dropout = self.adapter
+        if not rank or dropout:
+            return
+        self.rows = self.weight.new_zeros(outputs + rank + -rank % multiple, inputs)
+        self.rows[:outputs] = self.weight
+        self.weight = self._shared(self.rows[:outputs])
+        self.room = self.rows[outputs : outputs + rank]
+
+    def _shared(self, weight: Tensor) -> Tensor:
+        """The weight, of which the linears' own ones are views now."""
+        weights = [base_weight(linear) for linear in self.linears]
+        parts = weight.split_with_sizes([len(one) for one in weights])
+        for one, part in zip(weights, parts, strict=True):
+            one.data = part
+        return weight
 
     def _adapter(self) -> Adapter:
         outputs, inputs = self.weight.shape
         adapted = [one for one in self.linears if isinstance(one, Linear)]
-        settings = {settings_of(one) for one in adapted}
-        if len(settings) > 1:
-            raise ValueError("the adapters differ in scale or dropout")
-        scale, dropout = settings.pop() if settings else (1.0, 0.0)
+        dropouts = {dropout_of(one) for one in adapted} or {0.0}
+        if len(dropouts) > 1:
+            raise ValueError("the adapters differ in dropout")
         rank = sum(len(matrices(one)[0]) for one in adapted)
-        return Adapter(rank, inputs, outputs, scale, dropout)
+        return Adapter(rank, inputs, outputs, dropouts.pop())
 
     def blocks(self, start: int) -> Iterator[Block]:
         """PEFT's matrices: A [rank, inputs], and B [outputs, rank] as a block of [rank, outputs].
@@ -92,27 +128,29 @@ class Joined:
             start: of this product in the pack.
         """
         rank, inputs, outputs = self.adapter[:3]
+        start_of_b = start + aligned(rank * inputs)
         row = column = 0
         for linear in self.linears:
             if isinstance(linear, Linear):
                 down, up = matrices(linear)
-                yield Block(down, start + row * inputs, (inputs, 1))
-                yield Block(up, start + rank * inputs + row * outputs + column, (1, outputs))
+                yield Block(down, start + row * inputs, (inputs, 1), 1.0)
+                place = start_of_b + row * outputs + column
+                yield Block(up, place, (1, outputs), scale_of(linear))
                 row += len(down)
             column += len(base_weight(linear))
 
 
 class Pack:
-    """The adapter of one autograd node, as one row of numbers: A and B of each product in turn.
+    """The adapter of one autograd node, as one row of numbers: A and s B of each product in turn.
 
     Attributes:
-        leaf: the numbers in the type of the products, if `FlatAdapter` holds them; each use
-            collects PEFT's parameters otherwise.
+        leaves: what the products read, if `FlatAdapter` holds it; each use collects PEFT's
+            parameters otherwise.
     """
 
     def __init__(self, products: Sequence[Joined]) -> None:
         self.products = tuple(products)
-        self.leaf: Tensor | None = None
+        self.leaves: Values = ()
         self.blocks: list[Block] = []
         start = 0
         for product in products:
@@ -125,36 +163,43 @@ class Pack:
             None,
         )
 
-    def values(self) -> Tensor | None:
-        """The numbers, [size]; None without an adapter, and while it is off or merged."""
+    def values(self) -> Values:
+        """What the products read; None for all of it while the adapter is off or merged."""
         first = self._adapted
         if first is None or first.disable_adapters or first.merged:
-            return None
-        return self.leaf if self.leaf is not None else self._collected()
+            return (None, None) * len(self.products)
+        return self.leaves or self._collected()
 
-    def _collected(self) -> Tensor:
+    def _collected(self) -> Values:
         """From PEFT's parameters, which get the gradient."""
-        dtype = self.products[0].weight.dtype
-        parts = list[Tensor]()
+        found = list[Tensor | None]()
         for product in self.products:
             adapted = [one for one in product.linears if isinstance(one, Linear)]
             if not adapted:
+                found += [None, None]
                 continue
-            parts += [matrices(one)[0].flatten() for one in adapted]
             blocks = [
-                matrices(one)[1].t() if isinstance(one, Linear) else _no_rank(one)
+                matrices(one)[1].t() * scale_of(one) if isinstance(one, Linear) else _no_rank(one)
                 for one in product.linears
             ]
-            diagonal = torch.block_diag(*blocks)  # type: ignore[no-untyped-call] # torch: untyped
-            parts.append(diagonal.flatten())
-        return torch.cat(parts).to(dtype)
+            down = torch.cat([matrices(one)[0] for one in adapted])
+            up = torch.block_diag(*blocks)  # type: ignore[no-untyped-call] # torch: untyped
+            found += [one.to(product.weight.dtype) for one in (down, up)]
+        return tuple(found)
 
+    def read(self, numbers: Tensor) -> list[Tensor]:
+        """From now on the products read these numbers, [size], in their type.
 
-def halves(values: Tensor, adapter: Adapter) -> tuple[Tensor, Tensor]:
-    """A, [rank, inputs], and B, [rank, outputs], of a product's numbers."""
-    rank, inputs, outputs = adapter[:3]
-    down, up = values.split_with_sizes([rank * inputs, rank * outputs])
-    return down.view(rank, inputs), up.view(rank, outputs)
+        Returns:
+            Views of them that get the gradient, each aligned.
+        """
+        leaves, start = list[Tensor | None](), 0
+        for rows, columns in (shape for one in self.products for shape in one.adapter.shapes):
+            part = numbers[start : start + rows * columns].view(rows, columns)
+            leaves.append(part.detach().requires_grad_() if rows else None)
+            start += aligned(rows * columns)
+        self.leaves = tuple(leaves)
+        return [leaf for leaf in leaves if leaf is not None]
 
 
 def matrices(linear: Linear) -> tuple[nn.Parameter, nn.Parameter]:
@@ -164,11 +209,22 @@ def matrices(linear: Linear) -> tuple[nn.Parameter, nn.Parameter]:
     return cast("nn.Parameter", down), cast("nn.Parameter", up)
 
 
-def settings_of(linear: Linear) -> tuple[float, float]:
-    """Scale and dropout."""
+def scale_of(linear: Linear) -> float:
+    """Alpha / rank."""
+    (name,) = linear.active_adapters
+    return linear.scaling[name]
+
+
+def dropout_of(linear: Linear) -> float:
+    """Its probability."""
     (name,) = linear.active_adapters
     dropout = linear.lora_dropout[name]
-    return linear.scaling[name], dropout.p if isinstance(dropout, nn.Dropout) else 0.0
+    return dropout.p if isinstance(dropout, nn.Dropout) else 0.0
+
+
+def aligned(numbers: int) -> int:
+    """Where the next matrix may start after so many numbers."""
+    return numbers + -numbers % ALIGNMENT
 
 
 def base_weight(linear: nn.Module) -> nn.Parameter:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from fintts_trainer.model.fused_lora import Kept, adapted_product, packed, product_gradients
+from fintts_trainer.model.fused_lora import Kept, adapted_product, product_gradients
 from fintts_trainer.model.rms_norm import norm_gradient, normed
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ class AfterConstants(NamedTuple):
     """Sizes and settings of the second node; the adapters of output, gate and up, and down."""
 
     epsilon: float
-    scale: float
-    """of all adapters"""
     adapters: tuple[Adapter, ...]
 
 
@@ -49,7 +47,8 @@ class BeforeAttention(Function):
     def forward(
         ctx: Any,
         states: Tensor,
-        values: Tensor | None,
+        down: Tensor | None,
+        up: Tensor | None,
         weight: Tensor,
         norm: Tensor,
         head_norm: Tensor | None,
@@ -61,8 +60,8 @@ class BeforeAttention(Function):
 
         Args:
             states: [batch, T, dim].
-            values: the numbers of the adapter.
-            weight: of query, key and value, [outputs, dim].
+            down, up: A and s B of the adapter.
+            weight: of query, key and value, [outputs, dim]; below it may be A.
             norm: [dim].
             head_norm: [heads + key-value heads, head_dim]; None without norms of query and key.
             cosine, sine: [batch or 1, T, 1, head_dim].
@@ -71,7 +70,7 @@ class BeforeAttention(Function):
         heads, kv_heads, head_dim, epsilon, head_epsilon, adapter = constants
         turning = heads + kv_heads
         rows, inverse = normed(states.view(-1, dim), norm, epsilon)
-        product, kept = adapted_product(rows, weight, values, adapter)
+        product, kept = adapted_product(rows, weight, down, up, adapter, keeps_product=True)
         every = product.view(batch, length, -1, head_dim)
         turned, head_inverse = every[:, :, :turning], None
         if head_norm is not None:
@@ -80,14 +79,14 @@ class BeforeAttention(Function):
             turned = unit[:, :, :turning].mul_(head_norm)
         turned = rotate(turned, cosine, sine, 1)
         ctx.save_for_backward(
-            *(states, values, weight, norm, head_norm, cosine, sine),
+            *(states, down, up, weight, norm, head_norm, cosine, sine),
             *(rows, inverse, None if head_norm is None else every, head_inverse, *kept),
         )
         ctx.constants = constants
         return (
             turned[:, :, :heads].transpose(1, 2),
             turned[:, :, heads:].transpose(1, 2),
-            every[:, :, turning:].transpose(1, 2),
+            every[:, :, turning : turning + kv_heads].transpose(1, 2),
         )
 
     @staticmethod
@@ -95,34 +94,32 @@ class BeforeAttention(Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride] # the decorator is untyped
         ctx: Any, query: Tensor, key: Tensor, value: Tensor
     ) -> tuple[Tensor | None, ...]:
-        """Gradients of states and values."""
-        states, values, weight, norm, head_norm, cosine, sine, *others = ctx.saved_tensors
-        rows, inverse, every, head_inverse, low, mask = others
+        """Gradients of states and adapter."""
+        states, down, up, weight, norm, head_norm, *others = ctx.saved_tensors
+        cosine, sine, rows, inverse, every, head_inverse, *kept = others
         constants: BeforeConstants = ctx.constants
         turning = constants.heads + constants.kv_heads
+        end = turning + constants.kv_heads
         value = value.transpose(1, 2)
         query, key = query.transpose(1, 2), key.transpose(1, 2)
-        grad = rotated_back(query, key, constants, cosine, sine)
+        slots = end if every is None else every.shape[2]
+        grad = rotated_back(query, key, slots, cosine, sine)
         if head_norm is not None:
             grad[:, :, :turning].mul_(head_norm)
             # that of value is overwritten
             grad = norm_gradient(grad, every, head_inverse, None)
-        grad[:, :, turning:].copy_(value)
+        grad[:, :, turning:end].copy_(value)
         wants_states = ctx.needs_input_grad[0]
-        grad_rows, gradients = product_gradients(
-            grad.view(len(rows), -1),
-            rows,
-            weight,
-            values,
-            constants.adapter,
-            Kept(low, mask),
+        grad_rows, *gradients = product_gradients(
+            grad.view(len(rows), -1)[:, : constants.adapter.outputs],
+            *(rows, weight, down, up, constants.adapter, Kept(*kept)),
             wants_rows=wants_states,
         )
         grad_states = None
         if grad_rows is not None:
             flat = norm_gradient(grad_rows, states.view(rows.shape), inverse, norm)
             grad_states = flat.view(states.shape)
-        return grad_states, packed(gradients, constants.adapter.scale), *(None,) * 6
+        return grad_states, *gradients, *(None,) * 6
 
 
 class AfterAttention(Function):
@@ -133,39 +130,41 @@ class AfterAttention(Function):
         ctx: Any,
         states: Tensor,
         attended: Tensor,
-        values: Tensor | None,
         output_weight: Tensor,
         norm: Tensor,
         gate_weight: Tensor,
         down_weight: Tensor,
         constants: AfterConstants,
+        *values: Tensor | None,
     ) -> Tensor:
         """The layer's output, [batch, T, dim].
 
         Args:
             states: the layer's input, [batch, T, dim].
             attended: the attention's result, [batch, heads, T, head_dim].
-            values: the numbers of the three adapters.
-            output_weight: [dim, heads · head_dim].
+            output_weight: [dim, heads · head_dim]; below it may be A, as below the others.
             norm: [dim].
             gate_weight: of gate and up, [2 · intermediate, dim].
             down_weight: [dim, intermediate].
+            values: A and s B of the three adapters.
         """
-        epsilon, _, adapters = constants
-        of_output, of_gate, of_down = _parts(values, adapters)
+        epsilon, adapters = constants
         dim = states.shape[-1]
         flat = attended.transpose(1, 2).reshape(-1, output_weight.shape[1])
-        middle, output_kept = adapted_product(flat, output_weight, of_output, adapters[0])
-        middle += states.view(-1, dim)
+        middle, output_kept = adapted_product(flat, output_weight, *values[:2], adapters[0])
+        # A new tensor: a GPU's kernel of a norm reads whole rows.
+        middle = middle[:, :dim] + states.view(-1, dim)
         rows, inverse = normed(middle, norm, epsilon)
-        gate_up, gate_kept = adapted_product(rows, gate_weight, of_gate, adapters[1])
-        gate, up = gate_up.chunk(2, dim=1)
+        gate_up, gate_kept = adapted_product(
+            rows, gate_weight, *values[2:4], adapters[1], keeps_product=True
+        )
+        gate, up = _halves(gate_up, down_weight.shape[1])
         silu = F.silu(gate)
         inner = silu * up
-        result, down_kept = adapted_product(inner, down_weight, of_down, adapters[2])
-        result += middle
+        result, down_kept = adapted_product(inner, down_weight, *values[4:], adapters[2])
+        result = result[:, :dim] + middle
         ctx.save_for_backward(
-            *(flat, values, output_weight, norm, gate_weight, down_weight),
+            *(flat, output_weight, norm, gate_weight, down_weight, *values),
             *(middle, rows, inverse, gate_up, silu, inner),
             *(*output_kept, *gate_kept, *down_kept),
         )
@@ -177,76 +176,66 @@ class AfterAttention(Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride] # the decorator is untyped
         ctx: Any, grad: Tensor
     ) -> tuple[Tensor | None, ...]:
-        """Gradients of states, attended and values."""
-        flat, values, output_weight, norm, gate_weight, down_weight, *others = ctx.saved_tensors
-        middle, rows, inverse, gate_up, silu, inner, *kept = others
-        constants: AfterConstants = ctx.constants
-        adapters = constants.adapters
-        of_output, of_gate, of_down = _parts(values, adapters)
+        """Gradients of states, attended and adapters."""
+        flat, output_weight, norm, gate_weight, down_weight, *others = ctx.saved_tensors
+        values, kept = others[:6], others[12:]
+        middle, rows, inverse, gate_up, silu, inner = others[6:12]
+        adapters: tuple[Adapter, ...] = ctx.constants.adapters
         shape, grad = grad.shape, grad.reshape(middle.shape)
-        grad_inner, down_gradients = product_gradients(
-            grad, inner, down_weight, of_down, adapters[2], Kept(*kept[4:])
+        grad_inner, *of_down = product_gradients(
+            grad, inner, down_weight, *values[4:], adapters[2], Kept(*kept[4:])
         )
         assert grad_inner is not None
-        grad_rows, gate_gradients = product_gradients(
-            gated_back(grad_inner, gate_up, silu),
-            rows,
-            gate_weight,
-            of_gate,
-            adapters[1],
-            Kept(*kept[2:4]),
+        grad_gate = gated_back(grad_inner, gate_up, silu)
+        grad_rows, *of_gate = product_gradients(
+            grad_gate, rows, gate_weight, *values[2:4], adapters[1], Kept(*kept[2:4])
         )
         assert grad_rows is not None
         grad_middle = norm_gradient(grad_rows, middle, inverse, norm).add_(grad)
-        grad_flat, output_gradients = product_gradients(
-            grad_middle, flat, output_weight, of_output, adapters[0], Kept(*kept[:2])
+        grad_flat, *of_output = product_gradients(
+            grad_middle, flat, output_weight, *values[:2], adapters[0], Kept(*kept[:2])
         )
         assert grad_flat is not None
         grad_states = grad_middle.view(shape)
         heads = grad_flat.view(*shape[:-1], *ctx.heads).transpose(1, 2)
-        every = [*output_gradients, *gate_gradients, *down_gradients]
-        gradients = packed(every, constants.scale)
-        return grad_states, heads, gradients, *(None,) * 5
+        return grad_states, heads, *(None,) * 5, *of_output, *of_gate, *of_down
 
 
-def _parts(values: Tensor | None, adapters: tuple[Adapter, ...]) -> tuple[Tensor | None, ...]:
-    """The numbers of each product; None for one without an adapter."""
-    if values is None:
-        return (None,) * len(adapters)
-    parts = values.split_with_sizes([one.size for one in adapters])
-    return tuple(part if one.rank else None for part, one in zip(parts, adapters, strict=True))
+def _halves(gate_up: Tensor, width: int) -> tuple[Tensor, Tensor]:
+    """Gate and up, each [n, width]."""
+    return gate_up[:, :width], gate_up[:, width : 2 * width]
 
 
 def gated_back(grad: Tensor, gate_up: Tensor, silu: Tensor) -> Tensor:
     """The gradient of gate and up, [n, 2 · intermediate], from that of SiLU(gate) · up."""
-    gate, up = gate_up.chunk(2, dim=1)
+    width = silu.shape[1]
+    gate, up = _halves(gate_up, width)
     if torch.compiler.is_compiling():  # it takes no part of a tensor as `out`
         return torch.cat([torch.ops.aten.silu_backward(grad * up, gate), grad * silu], dim=1)
-    found = torch.empty_like(gate_up)
-    of_gate, of_up = found.chunk(2, dim=1)
+    found = gate_up.new_empty(len(gate_up), 2 * width)
+    of_gate, of_up = _halves(found, width)
     torch.ops.aten.silu_backward.grad_input(grad * up, gate, grad_input=of_gate)
     torch.mul(grad, silu, out=of_up)
     return found
 
 
-def rotated_back(
-    query: Tensor, key: Tensor, constants: BeforeConstants, cosine: Tensor, sine: Tensor
-) -> Tensor:
+def rotated_back(query: Tensor, key: Tensor, slots: int, cosine: Tensor, sine: Tensor) -> Tensor:
     """The gradient of query and key before their rotation, with room for that of value.
 
     Args:
         query: [batch, T, heads, head_dim], the gradient.
         key: [batch, T, key-value heads, head_dim], the gradient.
+        slots: heads + 2 · key-value heads at least.
 
     Returns:
-        [batch, T, heads + 2 · key-value heads, head_dim].
+        [batch, T, slots, head_dim].
     """
     if torch.compiler.is_compiling():
         parts = [rotate(one, cosine, sine, -1) for one in (query, key)]
         return torch.cat([*parts, torch.zeros_like(key)], dim=2)
     batch, length, heads, head_dim = query.shape
-    turning = heads + constants.kv_heads
-    found = query.new_empty(batch, length, turning + constants.kv_heads, head_dim)
+    turning = heads + key.shape[2]
+    found = query.new_empty(batch, length, slots, head_dim)
     rotate(query, cosine, sine, -1, out=found[:, :, :heads])
     rotate(key, cosine, sine, -1, out=found[:, :, heads:turning])
     return found

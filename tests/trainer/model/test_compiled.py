@@ -57,8 +57,10 @@ def deep_model(base: FishBase) -> DualAR:
 
 @pytest.fixture
 def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Torch starts no processes that compile beside this one, each with an import of torch."""
+    """Torch starts no processes that compile beside this one, each with an import of torch, and
+    writes plain loops, which a C++ compiler takes a fraction of the time for."""
     monkeypatch.setattr(torch._inductor.config, "compile_threads", 1)
+    monkeypatch.setattr(torch._inductor.config.cpp, "simdlen", 1)
 
 
 @pytest.mark.usefixtures("_in_this_process")

@@ -13,8 +13,9 @@ from fintts_inputs.config import LoraConfig
 from fintts_trainer.data.batches import collate
 from fintts_trainer.families.base import Example, Predictions
 from fintts_trainer.families.fish import FishBase
-from fintts_trainer.model.flat_adapter import ALIGNMENT, FlatAdapter, packs_of
+from fintts_trainer.model.flat_adapter import FlatAdapter, packs_of
 from fintts_trainer.model.fused_layers import fuse_layers
+from fintts_trainer.model.joined import ALIGNMENT
 from fintts_trainer.model.lora import trainable
 from fintts_trainer.model.optimizer import AdapterOptimizer
 
@@ -59,7 +60,7 @@ def test_steps_are_those_of_separate_tensors(
         torch.testing.assert_close(found, wanted, rtol=1e-5 if exact else 1e-2, atol=0)
     for name, parameter in trainable(together).items():
         other = trainable(apart)[name]
-        torch.testing.assert_close(parameter, other, atol=1e-6 if exact else 2e-3, rtol=0)
+        torch.testing.assert_close(parameter, other, atol=3e-6 if exact else 2e-3, rtol=0)
 
 
 def test_each_pack_is_aligned_and_each_matrix_is_peft_s_own(base: FishBase) -> None:
@@ -83,8 +84,12 @@ def test_products_use_the_newest_weights(base: FishBase) -> None:
     flat.update(1.0, MOST_NORM, ONE)
     blocks = [(pack, block) for pack in packs_of(model) for block in pack.blocks]
     for pack, block in blocks:
-        assert pack.leaf is not None
-        assert torch.equal(block.of(pack.leaf.detach()), block.parameter.bfloat16())
+        first = next(leaf for leaf in pack.leaves if leaf is not None)
+        wanted = (block.parameter * block.scale).bfloat16()
+        assert torch.equal(block.of(first.detach()), wanted)
+    for pack in packs_of(model):
+        for product, down in zip(pack.products, pack.leaves[::2], strict=True):
+            assert product.room is None or torch.equal(product.room, down)  # type: ignore[arg-type]
     assert len(blocks) == 2 * 7 * (base.shape.slow.layers + base.shape.fast.layers) + 4
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from adapters import randomise
+from checks import every
 from fintts_inputs.base_model.families import read_config
 from fintts_inputs.config import LoraConfig, Target
 from fintts_trainer.data.batches import collate
@@ -27,6 +28,7 @@ from fintts_trainer.model.fused_layers import FusedLayer, fuse_layers
 from fintts_trainer.model.joined import base_weight
 from fintts_trainer.model.layer_nodes import rotate
 from fintts_trainer.model.lora import add_adapter, trainable
+from fintts_trainer.model.optimizer import BETAS
 from fintts_trainer.model.recompute import recompute_layers
 from fintts_trainer.model.rms_norm import norm_gradient, normed
 from tiny_csm import write_tiny_csm
@@ -77,6 +79,19 @@ def gradients(model: PeftModel, batch: Batch) -> dict[str, Tensor]:
     return {"loss": loss.detach(), **found}
 
 
+def moments_of(model: PeftModel, adapter: FlatAdapter, batch: Batch) -> dict[str, Tensor]:
+    """The same of a model with one tensor for the adapter, from AdamW's first moments."""
+    model.zero_grad()
+    loss = loss_of(model, batch)
+    torch.autograd.backward(loss)
+    adapter.collect()
+    adapter.update(0.0, float("inf"), torch.ones(2))
+    moments = adapter.moments()
+    share = 1 - BETAS[0]
+    found = {name: moments[f"{name}.exp_avg"] / share for name in trainable(model)}
+    return {"loss": loss.detach(), **found}
+
+
 @pytest.mark.parametrize("targets", [EVERY, ("attention",), ("mlp", "heads")])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
 @pytest.mark.parametrize("kind", KINDS)
@@ -91,8 +106,13 @@ def test_losses_and_gradients_are_peft_s(
     wanted, found = gradients(plain, batch), gradients(fused, batch)
     assert found.keys() == wanted.keys()
     limit = 1e-5 if dtype == torch.float32 else 0.1
+    flat = FlatAdapter(fused, 1e-3)
+    joined = [one for layer in layers_of(fused) for one in layer.parts.joined]
+    assert every((one.room is not None) == (one.adapter.rank > 0) for one in joined)
+    together = moments_of(fused, flat, batch)
     for name, mine in found.items():
-        assert (mine - wanted[name]).abs().max() < limit * wanted[name].abs().max(), name
+        for one in (mine, together[name]):
+            assert (one - wanted[name]).abs().max() < limit * wanted[name].abs().max(), name
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -118,12 +138,18 @@ def test_weights_are_views_of_the_joined_ones_also_after_a_move(tmp_path: Path) 
     fuse_layers(model)
     after = sum(storages(model).values())
     assert after <= before
+    FlatAdapter(model, 1e-3)
+    joined = [one for layer in layers_of(model) for one in layer.parts.joined]
+    for one in joined:
+        assert one.room is not None
+        assert inside(one.weight, one.rows)
+        assert inside(one.room, one.rows)
+        assert every(inside(base_weight(linear), one.rows) for linear in one.linears)
     for moved in (model, model.double(), model.float()):
         for layer in layers_of(moved):
             for joined in layer.parts.joined:
                 for linear in joined.linears:
                     assert inside(base_weight(linear), joined.weight)
-    assert sum(storages(model).values()) == after
     for (name, mine), one in zip(model.named_parameters(), other.parameters(), strict=True):
         assert torch.equal(mine, one), name
 
@@ -141,10 +167,13 @@ def inside(part: Tensor, whole: Tensor) -> bool:
     return part.untyped_storage().data_ptr() == whole.untyped_storage().data_ptr()
 
 
-def test_disabled_and_merged_adapters_are_peft_s(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_room", [False, True])
+def test_disabled_and_merged_adapters_are_peft_s(tmp_path: Path, has_room: bool) -> None:
     base = opened("llama", tmp_path / "base")
     batch, model, alone = batch_for(base), with_adapter(base), base.load(torch.float32)
     fuse_layers(model)
+    if has_room:
+        FlatAdapter(model, 1e-3)
     with torch.no_grad():
         wanted = loss_of(model, batch)
         with model.disable_adapter():
@@ -153,6 +182,14 @@ def test_disabled_and_merged_adapters_are_peft_s(tmp_path: Path) -> None:
         torch.testing.assert_close(loss_of(model, batch), wanted)
         model.unmerge_adapter()
         torch.testing.assert_close(loss_of(model, batch), wanted)
+
+
+def test_with_dropout_there_is_no_room(tmp_path: Path) -> None:
+    model = with_adapter(opened("llama", tmp_path / "base"), config=LoraConfig(dropout=0.1))
+    fuse_layers(model)
+    FlatAdapter(model, 1e-3)
+    joined = [one for layer in layers_of(model) for one in layer.parts.joined]
+    assert every(one.room is None and len(one.rows) == one.adapter.outputs for one in joined)
 
 
 def test_numbers_between_the_blocks_stay_zero(tmp_path: Path) -> None:

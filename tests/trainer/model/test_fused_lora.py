@@ -50,18 +50,20 @@ def test_loss_and_gradients_are_peft_s(
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_its_gradient_is_the_derivative(dropout: float) -> None:
     """Of rows and adapter, with the same mask at each call."""
-    adapter = Adapter(rank=2, inputs=4, outputs=3, scale=1.5, dropout=dropout)
+    adapter = Adapter(rank=2, inputs=4, outputs=3, dropout=dropout)
     torch.manual_seed(1)
-    rows, values = (
-        torch.randn(size, dtype=torch.float64, requires_grad=True) for size in ((5, 4), (14,))
+    rows, down, up = (
+        torch.randn(size, dtype=torch.float64, requires_grad=True)
+        for size in ((5, 4), (2, 4), (2, 3))
     )
     weight = torch.randn(3, 4, dtype=torch.float64)
 
-    def product(rows: Tensor, values: Tensor) -> Tensor:
+    def product(*inputs: Tensor) -> Tensor:
         torch.manual_seed(3)
-        return AdaptedLinear.apply(rows, weight, values, adapter)  # type: ignore[no-untyped-call, no-any-return]
+        rows, down, up = inputs
+        return AdaptedLinear.apply(rows, weight, down, up, adapter)  # type: ignore[no-untyped-call, no-any-return]
 
-    assert torch.autograd.gradcheck(product, (rows, values))
+    assert torch.autograd.gradcheck(product, (rows, down, up))
 
 
 def test_less_is_kept_for_backward(base: FishBase, examples: list[Example]) -> None:
