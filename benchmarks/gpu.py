@@ -45,7 +45,7 @@ from fintts_trainer.loop.step_clock import StepClock, matmul_peak, synchronize
 from fintts_trainer.machine.memory import PeakMeter, need_of_step
 from fintts_trainer.model.compiled import compile_layers
 from fintts_trainer.model.flat_adapter import FlatAdapter
-from fintts_trainer.model.fused_layers import fuse_layers
+from fintts_trainer.model.fused_layers import fuse_layers, make_room
 from fintts_trainer.model.lora import add_adapter, trainable
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ class Bench:
         )
         fuse_layers(model)
         self.model: PeftModel = model.to(device).train()
+        if self.model.device.type == "cuda":
+            make_room(model)
         self.adapter = FlatAdapter(model, RATE)
         self.clock = StepClock(device)
 

@@ -48,7 +48,7 @@ from fintts_trainer.loop.step import backward
 from fintts_trainer.loop.step_clock import StepClock
 from fintts_trainer.model import layer_nodes
 from fintts_trainer.model.flat_adapter import FlatAdapter
-from fintts_trainer.model.fused_layers import FusedLayer, fuse_layers
+from fintts_trainer.model.fused_layers import FusedLayer, fuse_layers, make_room
 from fintts_trainer.model.lora import add_adapter
 
 if TYPE_CHECKING:
@@ -221,6 +221,7 @@ def step_of(
     for module in model.modules():
         if isinstance(module, FusedLayer):
             module.device_type = "cuda"
+    make_room(model)
     prepare(model)
     adapter = FlatAdapter(model, 1e-3)
     data, clock = data_of(shape), StepClock(CPU)

@@ -35,7 +35,7 @@ from fintts_trainer.machine.device_notes import device_notes, unfused_note
 from fintts_trainer.machine.gpu_meter import GpuMeter, start_measuring
 from fintts_trainer.model.compiled import compile_as_configured
 from fintts_trainer.model.flat_adapter import FlatAdapter
-from fintts_trainer.model.fused_layers import fuse_layers
+from fintts_trainer.model.fused_layers import fuse_layers, make_room
 from fintts_trainer.model.lora import add_adapter, read_adapter, trainable
 from fintts_trainer.model.recompute import recompute_layers
 from fintts_trainer.processes.hang_limits import (
@@ -114,6 +114,8 @@ def _build(session: Session, world: World, measures: Measures | None) -> Trainin
     if config.training.gradient_checkpointing and not recompute_layers(model):
         session.log("training.gradient_checkpointing has no effect: the model has no such layers")
     model.to(world.device)
+    if world.device.type == "cuda":
+        make_room(model)
     is_compiled = compile_as_configured(
         model,
         config.training.compile,

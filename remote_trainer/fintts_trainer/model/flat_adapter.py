@@ -2,7 +2,7 @@
 
 A step adds up, clips and updates this one tensor instead of hundreds of small ones; names and files
 are PEFT's all the same. Once a step, the numbers that the products read are made from it: in their
-type, B times its scale, and A once more below the frozen weight that reads the same rows.
+type, B times its scale, and A once more below a frozen weight with room for it.
 """
 
 from __future__ import annotations
@@ -49,7 +49,6 @@ class FlatAdapter:
     def __init__(self, model: nn.Module, learning_rate: float) -> None:
         """Moves the parameters of a model, which is on its device, into one tensor."""
         self._model = model
-        make_room(model)
         named = trainable(model)
         names = {id(parameter): name for name, parameter in named.items()}
         packs = [pack for pack in packs_of(model) if pack.blocks]
@@ -170,13 +169,6 @@ def packs_of(model: nn.Module) -> Iterator[Pack]:
             yield from (module.parts.before, module.parts.after)
         elif isinstance(module, FusedLinear):
             yield module.pack
-
-
-def make_room(model: nn.Module) -> None:
-    """Lets the products of fused layers read W and A as one matrix."""
-    for module in model.modules():
-        if isinstance(module, FusedLayer):
-            module.parts.make_room()
 
 
 def _type_of(packs: list[Pack]) -> torch.dtype:

@@ -22,7 +22,7 @@ from fintts_trainer.families.fish import FishBase
 from fintts_trainer.families.fish.model import DualAR
 from fintts_trainer.model.compiled import compile_as_configured, compile_layers
 from fintts_trainer.model.flat_adapter import FlatAdapter
-from fintts_trainer.model.fused_layers import fuse_layers
+from fintts_trainer.model.fused_layers import fuse_layers, make_room
 
 INNER = LoraConfig(targets=("attention", "mlp"))
 
@@ -70,6 +70,7 @@ def _in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_gradients_are_the_same_and_no_depth_or_length_needs_more_graphs(base: FishBase) -> None:
     plain, compiled = models = [adapted(deep_model(base), INNER) for _ in range(2)]
     assert [fuse_layers(model) for model in models] == [0, 0]
+    make_room(compiled)  # as on a GPU
     adapters = [FlatAdapter(model, 1e-3) for model in models]
     names = list(compiled.state_dict())
     torch._dynamo.reset()

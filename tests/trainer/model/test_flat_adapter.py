@@ -14,7 +14,7 @@ from fintts_trainer.data.batches import collate
 from fintts_trainer.families.base import Example, Predictions
 from fintts_trainer.families.fish import FishBase
 from fintts_trainer.model.flat_adapter import FlatAdapter, packs_of
-from fintts_trainer.model.fused_layers import fuse_layers
+from fintts_trainer.model.fused_layers import fuse_layers, make_room
 from fintts_trainer.model.joined import ALIGNMENT
 from fintts_trainer.model.lora import trainable
 from fintts_trainer.model.optimizer import AdapterOptimizer
@@ -79,6 +79,7 @@ def test_each_pack_is_aligned_and_each_matrix_is_peft_s_own(base: FishBase) -> N
 
 def test_products_use_the_newest_weights(base: FishBase) -> None:
     model = fused(base, torch.bfloat16)
+    make_room(model)
     flat = FlatAdapter(model, RATE)
     flat.gradient.normal_()
     flat.update(1.0, MOST_NORM, ONE)

@@ -24,7 +24,7 @@ from fintts_trainer.data.batches import collate
 from fintts_trainer.families.base import BaseModel, Batch, Predictions
 from fintts_trainer.families.csm import CsmFamily
 from fintts_trainer.model.flat_adapter import FlatAdapter
-from fintts_trainer.model.fused_layers import FusedLayer, fuse_layers
+from fintts_trainer.model.fused_layers import FusedLayer, fuse_layers, make_room
 from fintts_trainer.model.joined import base_weight
 from fintts_trainer.model.layer_nodes import rotate
 from fintts_trainer.model.lora import add_adapter, trainable
@@ -106,6 +106,7 @@ def test_losses_and_gradients_are_peft_s(
     wanted, found = gradients(plain, batch), gradients(fused, batch)
     assert found.keys() == wanted.keys()
     limit = 1e-5 if dtype == torch.float32 else 0.1
+    make_room(fused)
     flat = FlatAdapter(fused, 1e-3)
     joined = [one for layer in layers_of(fused) for one in layer.parts.joined]
     assert every((one.room is not None) == (one.adapter.rank > 0) for one in joined)
@@ -138,7 +139,7 @@ def test_weights_are_views_of_the_joined_ones_also_after_a_move(tmp_path: Path) 
     fuse_layers(model)
     after = sum(storages(model).values())
     assert after <= before
-    FlatAdapter(model, 1e-3)
+    make_room(model)
     joined = [one for layer in layers_of(model) for one in layer.parts.joined]
     for one in joined:
         assert one.room is not None
@@ -173,6 +174,7 @@ def test_disabled_and_merged_adapters_are_peft_s(tmp_path: Path, has_room: bool)
     batch, model, alone = batch_for(base), with_adapter(base), base.load(torch.float32)
     fuse_layers(model)
     if has_room:
+        make_room(model)
         FlatAdapter(model, 1e-3)
     with torch.no_grad():
         wanted = loss_of(model, batch)
@@ -187,7 +189,7 @@ def test_disabled_and_merged_adapters_are_peft_s(tmp_path: Path, has_room: bool)
 def test_with_dropout_there_is_no_room(tmp_path: Path) -> None:
     model = with_adapter(opened("llama", tmp_path / "base"), config=LoraConfig(dropout=0.1))
     fuse_layers(model)
-    FlatAdapter(model, 1e-3)
+    make_room(model)
     joined = [one for layer in layers_of(model) for one in layer.parts.joined]
     assert every(one.room is None and len(one.rows) == one.adapter.outputs for one in joined)
 
