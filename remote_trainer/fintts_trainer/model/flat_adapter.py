@@ -89,7 +89,7 @@ class FlatAdapter:
         end = self._cast_end
         torch.mul(self.weights[:end], self._scales[:end], out=self._numbers)
         if self._rooms:
-            torch._foreach_copy_(self._rooms, self._downs)
+            torch.ops.aten._foreach_copy_(self._rooms, self._downs)
 
     @torch.no_grad()
     def collect(self) -> None:

@@ -33,9 +33,9 @@ class Kept(NamedTuple):
 def adapted_product(
     rows: Tensor,
     weight: Tensor,
+    adapter: Adapter,
     down: Tensor | None,
     up: Tensor | None,
-    adapter: Adapter,
     *,
     keeps_product: bool = False,
 ) -> tuple[Tensor, Kept]:
@@ -44,9 +44,9 @@ def adapted_product(
     Args:
         rows: x, [n, inputs].
         weight: W, [outputs, inputs], frozen; below it A, if there was room.
+        adapter: its dropout is 0 while the model is not trained.
         down: A, [rank, inputs], in the type of `rows`; None without an adapter.
         up: s B, [rank, outputs], likewise.
-        adapter: its dropout is 0 while the model is not trained.
         keeps_product: whether backward keeps the product anyway.
 
     Returns:
@@ -72,10 +72,10 @@ def product_gradients(
     grad: Tensor,
     rows: Tensor,
     weight: Tensor,
-    down: Tensor | None,
-    up: Tensor | None,
     adapter: Adapter,
     kept: Kept,
+    down: Tensor | None,
+    up: Tensor | None,
     *,
     wants_rows: bool = True,
 ) -> tuple[Tensor | None, Tensor | None, Tensor | None]:
@@ -108,7 +108,7 @@ class AdaptedLinear(torch.autograd.Function):
         ctx: Any, rows: Tensor, weight: Tensor, down: Tensor, up: Tensor, adapter: Adapter
     ) -> Tensor:
         """As `adapted_product`."""
-        product, kept = adapted_product(rows, weight, down, up, adapter)
+        product, kept = adapted_product(rows, weight, adapter, down, up)
         ctx.save_for_backward(rows, weight, down, up, *kept)
         ctx.adapter = adapter
         return product
@@ -121,7 +121,7 @@ class AdaptedLinear(torch.autograd.Function):
         """Gradients of rows and adapter; the weight is frozen."""
         rows, weight, down, up, low, mask = ctx.saved_tensors
         grad_rows, *gradients = product_gradients(
-            *(grad, rows, weight, down, up, ctx.adapter, Kept(low, mask)),
+            *(grad, rows, weight, ctx.adapter, Kept(low, mask), down, up),
             wants_rows=ctx.needs_input_grad[0],
         )
         return grad_rows, None, *gradients, None

@@ -212,7 +212,7 @@ def matrices(linear: Linear) -> tuple[nn.Parameter, nn.Parameter]:
 def scale_of(linear: Linear) -> float:
     """Alpha / rank."""
     (name,) = linear.active_adapters
-    return linear.scaling[name]
+    return float(linear.scaling[name])
 
 
 def dropout_of(linear: Linear) -> float:

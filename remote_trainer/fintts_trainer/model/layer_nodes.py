@@ -70,7 +70,7 @@ class BeforeAttention(Function):
         heads, kv_heads, head_dim, epsilon, head_epsilon, adapter = constants
         turning = heads + kv_heads
         rows, inverse = normed(states.view(-1, dim), norm, epsilon)
-        product, kept = adapted_product(rows, weight, down, up, adapter, keeps_product=True)
+        product, kept = adapted_product(rows, weight, adapter, down, up, keeps_product=True)
         every = product.view(batch, length, -1, head_dim)
         turned, head_inverse = every[:, :, :turning], None
         if head_norm is not None:
@@ -102,7 +102,7 @@ class BeforeAttention(Function):
         end = turning + constants.kv_heads
         value = value.transpose(1, 2)
         query, key = query.transpose(1, 2), key.transpose(1, 2)
-        slots = end if every is None else every.shape[2]
+        slots = end if head_norm is None else every.shape[2]
         grad = rotated_back(query, key, slots, cosine, sine)
         if head_norm is not None:
             grad[:, :, :turning].mul_(head_norm)
@@ -112,7 +112,7 @@ class BeforeAttention(Function):
         wants_states = ctx.needs_input_grad[0]
         grad_rows, *gradients = product_gradients(
             grad.view(len(rows), -1)[:, : constants.adapter.outputs],
-            *(rows, weight, down, up, constants.adapter, Kept(*kept)),
+            *(rows, weight, constants.adapter, Kept(*kept), down, up),
             wants_rows=wants_states,
         )
         grad_states = None
@@ -151,17 +151,17 @@ class AfterAttention(Function):
         epsilon, adapters = constants
         dim = states.shape[-1]
         flat = attended.transpose(1, 2).reshape(-1, output_weight.shape[1])
-        middle, output_kept = adapted_product(flat, output_weight, *values[:2], adapters[0])
+        middle, output_kept = adapted_product(flat, output_weight, adapters[0], *values[:2])
         # A new tensor: a GPU's kernel of a norm reads whole rows.
         middle = middle[:, :dim] + states.view(-1, dim)
         rows, inverse = normed(middle, norm, epsilon)
         gate_up, gate_kept = adapted_product(
-            rows, gate_weight, *values[2:4], adapters[1], keeps_product=True
+            rows, gate_weight, adapters[1], *values[2:4], keeps_product=True
         )
         gate, up = _halves(gate_up, down_weight.shape[1])
         silu = F.silu(gate)
         inner = silu * up
-        result, down_kept = adapted_product(inner, down_weight, *values[4:], adapters[2])
+        result, down_kept = adapted_product(inner, down_weight, adapters[2], *values[4:])
         result = result[:, :dim] + middle
         ctx.save_for_backward(
             *(flat, output_weight, norm, gate_weight, down_weight, *values),
@@ -183,17 +183,17 @@ class AfterAttention(Function):
         adapters: tuple[Adapter, ...] = ctx.constants.adapters
         shape, grad = grad.shape, grad.reshape(middle.shape)
         grad_inner, *of_down = product_gradients(
-            grad, inner, down_weight, *values[4:], adapters[2], Kept(*kept[4:])
+            grad, inner, down_weight, adapters[2], Kept(*kept[4:]), *values[4:]
         )
         assert grad_inner is not None
         grad_gate = gated_back(grad_inner, gate_up, silu)
         grad_rows, *of_gate = product_gradients(
-            grad_gate, rows, gate_weight, *values[2:4], adapters[1], Kept(*kept[2:4])
+            grad_gate, rows, gate_weight, adapters[1], Kept(*kept[2:4]), *values[2:4]
         )
         assert grad_rows is not None
         grad_middle = norm_gradient(grad_rows, middle, inverse, norm).add_(grad)
         grad_flat, *of_output = product_gradients(
-            grad_middle, flat, output_weight, *values[:2], adapters[0], Kept(*kept[:2])
+            grad_middle, flat, output_weight, adapters[0], Kept(*kept[:2]), *values[:2]
         )
         assert grad_flat is not None
         grad_states = grad_middle.view(shape)

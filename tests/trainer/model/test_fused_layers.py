@@ -140,12 +140,11 @@ def test_weights_are_views_of_the_joined_ones_also_after_a_move(tmp_path: Path) 
     after = sum(storages(model).values())
     assert after <= before
     make_room(model)
-    joined = [one for layer in layers_of(model) for one in layer.parts.joined]
-    for one in joined:
-        assert one.room is not None
-        assert inside(one.weight, one.rows)
-        assert inside(one.room, one.rows)
-        assert every(inside(base_weight(linear), one.rows) for linear in one.linears)
+    products = [one for layer in layers_of(model) for one in layer.parts.joined]
+    for product in products:
+        assert product.room is not None
+        parts = [product.weight, product.room, *map(base_weight, product.linears)]
+        assert every(inside(part, product.rows) for part in parts)
     for moved in (model, model.double(), model.float()):
         for layer in layers_of(moved):
             for joined in layer.parts.joined:
