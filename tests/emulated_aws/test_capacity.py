@@ -56,7 +56,7 @@ def test_a_spot_launch_waits_for_capacity_no_longer_than_it_may(
         timeline.mark("given up")
     where = "no capacity in aws/us-east-1, aws/us-west-2"
     assert refused.returncode == 4, refused.stderr
-    assert "error: no instance became ready within 1 minute " in refused.stderr, refused.stderr
+    assert "error: no instance became ready within 1 minute" in refused.stderr, refused.stderr
     assert where in refused.stderr
     assert "Traceback" not in refused.stderr
     assert billed(emulated_aws) == []

@@ -163,8 +163,7 @@ def test_a_pod_that_is_never_ready_is_taken_back_and_the_next_place_tried() -> N
 
 
 def test_what_waiting_does_not_mend_is_not_waited_for() -> None:
-    steps = (trying("AWS", "us-east-1"), backing_off)
-    launch = Launch(Waiting(steps=steps, controller_said=WITHOUT_QUOTA))
+    launch = Launch(Waiting(steps=(backing_off,), controller_said=WITHOUT_QUOTA))
     with pytest.raises(RefusedEverywhere) as refused:
         launch()
     assert launch.taken_back == ["fintts-mine-1"]

@@ -80,8 +80,9 @@ class Watch:
             self.failure = now.failure
             if now.is_ready or now.failure is not None:
                 return
-            if now.has_tried_all and self.places and not self.has_tried_all:
-                self.has_tried_all, self.is_hopeless = True, self._ask_whether_hopeless()
+            if now.has_tried_all:
+                self.has_tried_all |= bool(self.places)
+                self.is_hopeless = self._ask_whether_hopeless()
             if now.place is not None and now.place not in self.places:
                 self.places.append(now.place)
                 since = time.monotonic()
