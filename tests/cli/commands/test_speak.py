@@ -143,7 +143,7 @@ def test_the_best_is_spoken_unless_another_is_named(made: Path, tmp_path: Path) 
     def steps(choice: Choice) -> list[tuple[str, int | None]]:
         scratch = tmp_path / str(choice)
         found = of_run(store, "mine", Wanted(choice, False), base, scratch, Terminal())
-        assert all(one.prompt == "fish-joined" for one in found)
+        assert {one.prompt for one in found} == {"fish-joined"}
         return [(one.name, one.step) for one in found]
 
     assert steps(Choice()) == [("best", 100)]
