@@ -85,7 +85,7 @@ class Bench:
         )
         fuse_layers(model)
         self.model: PeftModel = model.to(device).train()
-        if self.model.device.type == "cuda":
+        if device.type == "cuda":
             make_room(model)
         self.adapter = FlatAdapter(model, RATE)
         self.clock = StepClock(device)
