@@ -34,7 +34,7 @@ from fintts_cli.estimate.run import facts_of, terms_here
 from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.launch import record as run_record
 from fintts_cli.launch import resume, upload
-from fintts_cli.launch.kept_data import is_missing, kept_data
+from fintts_cli.launch.kept_data import kept_if_missing
 from fintts_cli.launch.reporting import require_reporting
 from fintts_cli.places import LOCAL
 from fintts_cli.runs.clock import refuse_wrong_clock
@@ -139,9 +139,7 @@ def _prepare(
     """Puts what the trainer reads into the store; returns the run's name and deadline."""
     config, now = found.settings.run_config(), datetime.now(UTC)
     name = found.settings.name or run_record.make_name(config.data, now.date())
-    kept = None
-    if is_missing(config.data):
-        kept = kept_data(runs, run_record.existing_run(runs, name), config.data)
+    kept = kept_if_missing(runs, name, config.data)
     with reading_bar(terminal, config.data) as show:
         checked = upload.check_inputs(config, show, kept).beside(runs)
     inputs_here = RunInputs.of(here, found.settings, checked=checked)

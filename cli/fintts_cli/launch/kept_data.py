@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from fintts_inputs.data.pack import read_pack
 from fintts_inputs.errors import FolderMissing
 from fintts_store.encoded import find_encoded
+from fintts_store.errors import KeyNotFound
 from fintts_store.network.fetch import fetch
+from fintts_store.runs.runs import read_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +35,7 @@ class KeptData:
     lengths: Mapping[str, tuple[int, float]]
 
 
-def is_missing(folder: Path) -> bool:
+def _is_missing(folder: Path) -> bool:
     """Whether there is certainly no such folder; one that cannot be opened is there."""
     try:
         folder.stat()
@@ -44,22 +46,22 @@ def is_missing(folder: Path) -> bool:
     return False
 
 
-def kept_data(store: Store, record: RunRecord | None, folder: Path) -> KeptData:
-    """What the store keeps of the data of a run whose folder is missing.
-
-    Args:
-        record: of the run; None if there is none of this name.
+def kept_if_missing(store: Store, run: str, folder: Path) -> KeptData | None:
+    """What the store keeps of a run's data; None if their folder is on this machine.
 
     Raises:
         FolderMissing: the run needs the folder.
         DataProblem, StoreError: the data set is damaged, or cannot be read.
     """
-    if record is None:
+    if not _is_missing(folder):
+        return None
+    try:
+        record = read_run(store, run)
+    except KeyNotFound:
         raise FolderMissing(
             f"the data folder {folder} does not exist",
-            "set data to where it is now; a run that the store has the data of resumes without it, "
-            "by its --name",
-        )
+            "set data to where it is now, or resume a run by its --name",
+        ) from None
     dataset = _dataset_of(store, record)
     if dataset is None:
         raise FolderMissing(

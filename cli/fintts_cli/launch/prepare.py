@@ -11,7 +11,7 @@ from fintts_cli.estimate.gpus import choices_of, with_ceilings
 from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.launch import record as run_record
 from fintts_cli.launch import resume, upload
-from fintts_cli.launch.kept_data import is_missing, kept_data
+from fintts_cli.launch.kept_data import kept_if_missing
 from fintts_cli.launch.launch import Launch
 from fintts_cli.launch.reporting import require_reporting
 from fintts_cli.prices.places import doubtful_place
@@ -56,9 +56,7 @@ def prepare(
     config = settings.run_config()
     name = settings.name or run_record.make_name(config.data, now.date())
     store = here.store_of(settings)
-    kept = None
-    if is_missing(config.data):
-        kept = kept_data(store, run_record.existing_run(store, name), config.data)
+    kept = kept_if_missing(store, name, config.data)
     checked = upload.check_inputs(config, on_read, kept)
     shape = checked.base_model.shape
     checked = checked.beside(store)

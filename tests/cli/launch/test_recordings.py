@@ -13,7 +13,7 @@ import pytest
 
 from fintts_cli import sound_packages
 from fintts_cli.errors import UsageProblem
-from fintts_cli.launch.kept_data import is_missing, kept_data
+from fintts_cli.launch.kept_data import kept_if_missing
 from fintts_cli.launch.recordings import CheckedRecordings
 from fintts_cli.launch.resume import refuse_other_inputs
 from fintts_cli.launch.upload import CheckedInputs, check_inputs, upload_inputs
@@ -296,13 +296,13 @@ def test_a_run_goes_on_without_the_folder_once_the_store_has_its_codes(
     assert record.recordings is not None
     shutil.rmtree(project / "recordings")
     folder = project / "recordings"
-    assert is_missing(folder)
     with pytest.raises(FolderMissing, match=r"run mine has not encoded all of them yet"):
-        kept_data(run.store, record, folder)
+        kept_if_missing(run.store, run.name, folder)
     packed = pack_folder(write_speech(tmp_path / "codes", 9), tmp_path / "packed")
     whole = committed(run.store, record.recordings, packed.path.read_bytes())
     made = commit_encoded(run.store, record.recordings, whole).dataset
-    kept = kept_data(run.store, record, folder)
+    kept = kept_if_missing(run.store, run.name, folder)
+    assert kept is not None
     assert (kept.dataset, kept.recordings, len(kept.lengths)) == (made, record.recordings, 9)
     assert sum(frames for _, frames in kept.lengths.values()) == packed.frames
     config = RunConfig.model_validate(record.config)
@@ -312,18 +312,21 @@ def test_a_run_goes_on_without_the_folder_once_the_store_has_its_codes(
     refuse_other_inputs(record, inputs)
     run.store.put(made.key, b"x" * made.size_bytes)
     with pytest.raises(CheckpointCorrupt, match="its SHA-256 is not the one"):
-        kept_data(run.store, record, folder)
+        kept_if_missing(run.store, run.name, folder)
 
 
 def test_a_run_on_codes_goes_on_without_their_folder(tmp_path: Path) -> None:
     run = start_run(tmp_path / "run")
     record = read_run(run.store, run.name)
-    kept = kept_data(run.store, record, tmp_path / "gone")
+    kept = kept_if_missing(run.store, run.name, tmp_path / "gone")
+    assert kept is not None
     assert (kept.dataset, kept.recordings, len(kept.lengths)) == (record.dataset, None, 40)
 
 
-def test_a_file_and_a_closed_folder_are_not_missing(tmp_path: Path) -> None:
+def test_only_a_folder_that_is_gone_is_looked_for_in_the_store(tmp_path: Path) -> None:
+    run = start_run(tmp_path / "run")
     (tmp_path / "file").write_bytes(b"")
-    assert not is_missing(tmp_path / "file")
-    assert not is_missing(tmp_path / "file" / "below")
-    assert is_missing(tmp_path / "gone" / "below")
+    for there in ("file", "file/below"):
+        assert kept_if_missing(run.store, run.name, tmp_path / there) is None
+    with pytest.raises(FolderMissing, match="does not exist"):
+        kept_if_missing(run.store, "another", tmp_path / "gone" / "below")
