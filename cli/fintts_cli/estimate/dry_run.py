@@ -135,6 +135,11 @@ def _some_data(config: RunConfig, target: Path) -> Path:
 def _some_recordings(recordings: Recordings, target: Path, wanted: int) -> Path:
     texts = read_transcripts(recordings).by_name
     spoken = [name for name in recordings.audio if name in texts]
+    if not spoken:
+        raise ConfigError(
+            "the time of a step cannot be measured, as no recording has a whole text",
+            "give it as --seconds-per-step",
+        )
     for number, name in enumerate(spread(spoken, wanted)):
         path = recordings.audio[name]
         shutil.copyfile(path, target / f"{number}{path.suffix}")

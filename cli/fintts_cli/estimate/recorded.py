@@ -12,6 +12,7 @@ from fintts_inputs.codec.find import find_codec_for
 from fintts_inputs.codec.shape import CodecShape
 from fintts_inputs.errors import DataProblem, InputError
 from fintts_inputs.recordings.sound import announced_seconds
+from fintts_inputs.recordings.timed import name_of_piece
 from fintts_inputs.recordings.transcripts import read_transcripts
 
 if TYPE_CHECKING:
@@ -28,27 +29,32 @@ def work_of_files(recordings: Recordings, base_model: object, fraction: float) -
     Raises:
         DataProblem: there are too few, or none has a text.
     """
-    texts = read_transcripts(recordings).by_name
-    seconds = {
-        name: length
+    codec = _codec_shape(base_model)
+    transcripts = read_transcripts(recordings)
+    texts = transcripts.by_name
+    each = {
+        name: (len(texts[name].text.encode()), length)
         for name, path in recordings.audio.items()
         if name in texts and (length := announced_seconds(path)) is not None
     }
-    if not seconds:
+    each |= {
+        name_of_piece(name, cue): (len(cue.text.encode()), cue.seconds)
+        for name, cues in transcripts.cues.items()
+        for cue in cues
+    }
+    if not each:
         folder = recordings.folder
         raise DataProblem(
             f"{folder} has no recording with a text", f"`fintts data check {folder}` says why"
         )
-    rate = _frames_per_second(base_model)
-    each = {name: (len(texts[name].text.encode()), length) for name, length in seconds.items()}
-    return RecordedWork(workload_of_lengths(each, rate, fraction), sum(seconds.values()))
+    seconds = sum(length for _, length in each.values())
+    return RecordedWork(workload_of_lengths(each, codec.frames_per_second, fraction), seconds)
 
 
-def _frames_per_second(base_model: object) -> float:
+def _codec_shape(base_model: object) -> CodecShape:
     if not isinstance(base_model, Path) or not base_model.exists():
-        return ASSUMED.frames_per_second
+        return ASSUMED
     try:
-        found = find_codec_for(read_config(base_model).shape, base_model)
+        return find_codec_for(read_config(base_model).shape, base_model).shape
     except InputError:  # a launch refuses it
-        return ASSUMED.frames_per_second
-    return found.shape.frames_per_second
+        return ASSUMED

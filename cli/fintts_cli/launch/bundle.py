@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 PACKAGES = ("fintts_trainer", "fintts_inputs", "fintts_store", "fintts_cost")
 READ_HERE = (
-    *("files", "level", "odd", "plan", "receipts", "survey"),
-    *("transcripts", "utterance", "wording"),
+    *("cutting", "files", "level", "odd", "piece", "plan", "receipts", "survey"),
+    *("timed", "transcripts", "utterance", "wording"),
 )
 LAPTOP_ONLY = (
     *(f"fintts_inputs/recordings/{name}.py" for name in READ_HERE),

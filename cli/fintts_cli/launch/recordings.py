@@ -189,7 +189,7 @@ def _sound_of(
     for name in names:
         one = speech[name]
         try:
-            sound = read_sound(one.path, math.inf)
+            sound = read_sound(one.path, math.inf, piece=one.piece)
         except Unreadable as error:
             raise DataProblem(f"{one.file} {error}", AGAIN) from None
         if sound.digest != one.digest:

@@ -9,6 +9,7 @@ from fintts_cli.sound_packages import require_readers
 from fintts_inputs.data.files import read_text
 from fintts_inputs.data.pairs import find_pairs
 from fintts_inputs.recordings.files import only_recordings_in
+from fintts_inputs.recordings.timed import name_of_piece
 from fintts_inputs.recordings.transcripts import as_in_a_file, read_transcripts
 
 if TYPE_CHECKING:
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 
 
 class Original(NamedTuple):
-    """One utterance: the file of its codes or of its sound, and what reads its text."""
+    """One utterance: the file of its codes or of its sound, and what reads its text. A part of a
+    long recording has no file."""
 
-    path: Path
+    path: Path | None
     read: Callable[[], str]
 
 
@@ -38,12 +40,17 @@ def originals_in(data: Path) -> dict[str, Original]:
             for name, files in pairs.items()
         }
     require_readers()
-    texts = read_transcripts(found).by_name
-    return {
-        name: Original(path, partial(as_in_a_file, texts[name].text))
-        for name, path in found.audio.items()
-        if name in texts
+    transcripts = read_transcripts(found)
+    originals = {
+        name: Original(found.audio[name], partial(as_in_a_file, spoken.text))
+        for name, spoken in transcripts.by_name.items()
+        if name in found.audio
     }
+    for name, cues in transcripts.cues.items():
+        for cue in cues:
+            read = partial(as_in_a_file, cue.text)
+            originals.setdefault(name_of_piece(name, cue), Original(None, read))
+    return dict(sorted(originals.items()))
 
 
 def _text_in(path: Path) -> str:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from fintts_cli.errors import UsageProblem
 from fintts_cli.speech.mel import NO_WAV
 from fintts_cli.speech.originals import originals_in
-from fintts_cli.speech.voices import BASE_ALONE, ORIGINAL, Source, originals_of
+from fintts_cli.speech.voices import BASE_ALONE, ORIGINAL, Source, originals_of, recording_of
 from fintts_inputs.data.pairs import split
 from fintts_store.checkpoints.retention import best_of
 from fintts_store.disk.durable import write_file
@@ -99,7 +99,7 @@ def held_out_sentences(data: Path, fraction: float, count: int) -> list[Sentence
     for index in split(names, fraction).held_out:
         one = originals[names[index]]
         if text := one.read():
-            found.append(Sentence(text, Source(ORIGINAL, ORIGINAL, recording=one.path)))
+            found.append(Sentence(text, recording_of(one)))
         if len(found) == count:
             break
     return found

@@ -24,6 +24,7 @@ from fintts_store.runs.runs import read_run
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from fintts_cli.speech.originals import Original
     from fintts_cli.terminal.terminal import Terminal
     from fintts_store.checkpoints.manifest import Manifest
     from fintts_store.runs.run_record import RunRecord
@@ -187,10 +188,15 @@ def originals_of(texts: Iterable[str], data: Path | None) -> dict[str, Source]:
     for one in originals.values():
         if not missing:
             break
-        if (text := one.read()) in missing:
+        if (source := recording_of(one)) is not None and (text := one.read()) in missing:
             missing.remove(text)
-            found[text] = Source(ORIGINAL, ORIGINAL, recording=one.path)
+            found[text] = source
     return found
+
+
+def recording_of(one: Original) -> Source | None:
+    """An utterance as its recording speaks it, if it has a file of its own."""
+    return None if one.path is None else Source(ORIGINAL, ORIGINAL, recording=one.path)
 
 
 def with_files(

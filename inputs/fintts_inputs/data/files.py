@@ -37,9 +37,9 @@ class Transcript:
     fault: str = ""
 
 
-def read_text(path: Path) -> Transcript:
-    """A .lab file's content."""
-    content, fault = _read(path, LARGEST_TEXT_BYTES)
+def read_text(path: Path, largest_bytes: int = LARGEST_TEXT_BYTES) -> Transcript:
+    """The content of a .lab file, or of another text."""
+    content, fault = _read(path, largest_bytes)
     if fault:
         return Transcript(fault=fault)
     try:

@@ -28,8 +28,10 @@ TABLES = (".arrow", ".parquet")
 TEXTS = (".lab", ".txt")
 """the first one found counts"""
 LISTS = (".jsonl", ".csv")
+TIMED = (".srt", ".vtt")
+"""texts with times, by which a recording is cut; the first one found counts"""
 WANTED = Wanted(
-    (*AUDIO, *UNREAD_AUDIO, *TABLES, *TEXTS, *LISTS),
+    (*AUDIO, *UNREAD_AUDIO, *TABLES, *TEXTS, *LISTS, *TIMED),
     "the folder of recordings",
     "give a folder of recordings",
 )
@@ -46,6 +48,7 @@ class Recordings:
         audio: name without suffix → file.
         texts: likewise, of transcripts beside the recordings.
         lists: JSON lines and tables, by their names with suffix.
+        timed: texts with times, by the names of their recordings.
         problems: files that may hold recordings and were not listed.
         hidden: files whose names start with a dot, which are not used.
     """
@@ -54,6 +57,7 @@ class Recordings:
     audio: Mapping[str, Path]
     texts: Mapping[str, Path]
     lists: Mapping[str, Path]
+    timed: Mapping[str, Path]
     problems: tuple[Problem, ...]
     hidden: tuple[Problem, ...]
 
@@ -83,6 +87,7 @@ def list_recordings(folder: Path) -> Recordings:
         dict(sorted(sorting.audio.items())),
         dict(sorted(sorting.texts.items())),
         dict(sorted(sorting.lists.items())),
+        dict(sorted(sorting.timed.items())),
         tuple(sorting.problems),
         found.hidden,
     )
@@ -106,6 +111,7 @@ class _Sorting:
         self.audio: dict[str, Path] = {}
         self.texts: dict[str, Path] = {}
         self.lists: dict[str, Path] = {}
+        self.timed: dict[str, Path] = {}
         self.problems = problems
 
     def take(self, path: Path, name: str) -> None:
@@ -120,10 +126,20 @@ class _Sorting:
             self.lists[name] = path
         elif suffix in AUDIO:
             self._keep(self.audio, stem, path)
-        elif stem not in self.texts or self.texts[stem].suffix.lower() == suffix:
-            self._keep(self.texts, stem, path)
-        elif suffix == TEXTS[0]:
-            self.texts[stem] = path
+        elif suffix in TIMED:
+            self._keep_text(self.timed, stem, path, TIMED)
+        else:
+            self._keep_text(self.texts, stem, path, TEXTS)
+
+    def _keep_text(
+        self, files: dict[str, Path], stem: str, path: Path, suffixes: tuple[str, ...]
+    ) -> None:
+        """Keeps the file whose suffix comes first."""
+        suffix = path.suffix.lower()
+        if stem not in files or files[stem].suffix.lower() == suffix:
+            self._keep(files, stem, path)
+        elif suffix == suffixes[0]:
+            files[stem] = path
 
     def _keep(self, files: dict[str, Path], stem: str, path: Path) -> None:
         """Keeps the first of two files with one name, neither of which is better."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Self
 from pydantic import BaseModel, ConfigDict
 
 from fintts_inputs.folder import Problem
+from fintts_inputs.recordings.piece import Piece
 
 if TYPE_CHECKING:
     from fintts_inputs.recordings.survey import Survey
@@ -32,6 +33,7 @@ class PlannedUtterance(_Part):
     gain: float
     seconds: float
     loudness_lufs: float
+    piece: Piece | None = None
 
     @classmethod
     def of(cls, one: Utterance) -> Self:
@@ -48,6 +50,7 @@ class PlannedUtterance(_Part):
             gain=one.gain,
             seconds=one.seconds,
             loudness_lufs=round(one.loudness, 2),
+            piece=one.piece,
         )
 
 

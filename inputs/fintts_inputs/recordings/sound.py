@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import stat
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,9 +13,12 @@ import soundfile
 import soxr
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
     from pathlib import Path
 
     import numpy.typing as npt
+
+    from fintts_inputs.recordings.piece import Piece
 
     Samples = npt.NDArray[np.float32]
 
@@ -32,6 +36,10 @@ STREAMED_SIZES = (0, 0xFFFFFFFF)
 
 class Unreadable(Exception):
     """A file cannot be used as a recording; the sentence goes on from its name."""
+
+
+class TooLong(Unreadable):
+    """A recording is longer than one utterance may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,20 +69,39 @@ class Sound:
         return hashlib.sha256(f"{self.rate}\n".encode() + self.samples.tobytes()).hexdigest()
 
 
-def read_sound(path: Path, most_seconds: float, silence_seconds: float = SILENCE_SECONDS) -> Sound:
+def read_sound(
+    path: Path,
+    most_seconds: float,
+    silence_seconds: float = SILENCE_SECONDS,
+    piece: Piece | None = None,
+) -> Sound:
     """Reads in blocks, so that a recording that is too long costs no memory.
 
     Args:
         most_seconds: the limit of the speech, as errors name it.
         silence_seconds: how much longer than that the recording may be.
+        piece: reads no more than this part.
 
     Raises:
         Unreadable: it is not a recording, is damaged or too long.
     """
+    with opened(path) as file:
+        if piece is None:
+            return _read(file, most_seconds, silence_seconds)
+        return _read_piece(file, piece, most_seconds + silence_seconds)
+
+
+@contextmanager
+def opened(path: Path) -> Generator[soundfile.SoundFile]:
+    """A recording.
+
+    Raises:
+        Unreadable: it is not one, or is damaged; also for what happens while it is read.
+    """
     _refuse_no_file(path)
     try:
         with soundfile.SoundFile(path) as file:
-            return _read(file, most_seconds, silence_seconds)
+            yield file
     except (soundfile.SoundFileError, RuntimeError, OSError, ValueError) as error:
         raise Unreadable(f"cannot be read as sound: {_reason(error)}") from None
 
@@ -118,19 +145,32 @@ def _read(file: soundfile.SoundFile, most_seconds: float, silence_seconds: float
     rate, channels = file.samplerate, file.channels
     most_read = most_seconds + silence_seconds
     if file.seekable() and file.frames / rate > 2 * most_read:
-        raise Unreadable(too_long(file.frames / rate, most_seconds))
+        raise TooLong(too_long(file.frames / rate, most_seconds))
     blocks: list[Samples] = []
     read = 0
     while len(block := file.read(BLOCK_SECONDS * rate, dtype="float32", always_2d=True)):
         blocks.append(np.asarray(block, np.float32))
         read += len(block)
         if read / rate > most_read:
-            raise Unreadable(too_long(max(read, file.frames) / rate, most_seconds))
+            raise TooLong(too_long(max(read, file.frames) / rate, most_seconds))
     if not read:
         raise Unreadable("has no samples")
     if file.format in ("FLAC", "WAV") and read < file.frames:
         raise Unreadable(f"is truncated: it has {read:,} of its {file.frames:,} samples")
-    wide = np.concatenate(blocks)
+    return _sound_of(np.concatenate(blocks), rate, channels)
+
+
+def _read_piece(file: soundfile.SoundFile, piece: Piece, most_read: float) -> Sound:
+    if piece.length / file.samplerate > most_read:
+        raise TooLong(too_long(piece.length / file.samplerate, most_read))
+    file.seek(piece.first)
+    wide = file.read(piece.length, dtype="float32", always_2d=True)
+    if not len(wide):
+        raise Unreadable(f"ends before {piece.first / file.samplerate:,.1f} s")
+    return _sound_of(np.asarray(wide, np.float32), file.samplerate, file.channels)
+
+
+def _sound_of(wide: Samples, rate: int, channels: int) -> Sound:
     if not np.isfinite(wide).all():
         raise Unreadable("has samples that are not finite")
     mono, cancelled = _one_channel(wide)

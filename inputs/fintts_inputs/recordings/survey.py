@@ -6,12 +6,14 @@ recording is left out without one.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fintts_inputs.folder import Problem, refuse_problems
+from fintts_inputs.recordings.cutting import pieces_of
 from fintts_inputs.recordings.level import (
     LOUDNESS_LUFS,
     MARGIN_SECONDS,
@@ -20,19 +22,26 @@ from fintts_inputs.recordings.level import (
     speech_in,
 )
 from fintts_inputs.recordings.odd import odd_in_corpus
-from fintts_inputs.recordings.sound import Unreadable, read_sound, too_long
+from fintts_inputs.recordings.sound import (
+    TooLong,
+    Unreadable,
+    read_sound,
+    too_long,
+)
+from fintts_inputs.recordings.timed import name_of_piece
 from fintts_inputs.recordings.transcripts import Spoken, read_transcripts
 from fintts_inputs.recordings.utterance import Utterance
 from fintts_inputs.recordings.wording import odd_wording
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from fintts_inputs.base_model.shape import ModelShape
     from fintts_inputs.codec.shape import CodecShape
     from fintts_inputs.recordings.files import Recordings
-    from fintts_inputs.recordings.transcripts import Spell
+    from fintts_inputs.recordings.piece import Piece
+    from fintts_inputs.recordings.transcripts import Spell, Transcripts
 
 LONGEST_SECONDS = 600.0
 """the limit where neither codec nor base model has one"""
@@ -40,6 +49,7 @@ QUIET_LUFS = -45.0
 LOUDER_DB = 0.5
 """smaller differences in loudness are not worth a warning"""
 NOTHING = Spoken("", "")
+BESIDE_IT = "put a .srt or .vtt with its text and times beside it, and no other text"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +113,21 @@ def survey(
     transcripts = read_transcripts(recordings)
     spelled = [] if spell is None else transcripts.spell_out(spell)
     problems = [*recordings.problems, *transcripts.problems]
-    warnings: list[Problem] = [*recordings.hidden]
+    warnings: list[Problem] = [*recordings.hidden, *transcripts.warnings]
     utterances: list[Utterance] = []
     for number, (name, path) in enumerate(recordings.audio.items(), 1):
-        spoken = transcripts.by_name.get(name)
-        found = _look_at(recordings, name, path, spoken, limits)
+        found: list[Problem | Utterance]
+        if name in transcripts.cues:
+            found = [*_look_at_pieces(recordings, transcripts, name, limits)]
+        else:
+            found = _look_at(recordings, name, path, transcripts.by_name.get(name), limits)
         problems += [one for one in found if isinstance(one, Problem)]
         for one in found:
             if isinstance(one, Utterance):
                 utterances.append(one)
                 warnings += odd_alone(one)
         on_read(number, len(recordings.audio))
+    problems += there_already(utterances)
     warnings += odd_in_corpus(utterances, limits.rate)
     return Survey(
         recordings.folder,
@@ -135,24 +149,61 @@ def _look_at(
         found.append(Problem(shown, "has no text: add a .txt or .lab with the same name"))
     try:
         utterance = measured(name, shown, path, spoken, limits)
+    except TooLong as error:
+        return [*found, Problem(shown, f"{error}, or {BESIDE_IT}")]
     except Unreadable as error:
         return [*found, Problem(shown, str(error))]
     return found if spoken is None else [utterance]
 
 
-def measured(name: str, shown: str, path: Path, spoken: Spoken | None, limits: Limits) -> Utterance:
+def _look_at_pieces(
+    recordings: Recordings, transcripts: Transcripts, name: str, limits: Limits
+) -> Iterator[Problem | Utterance]:
+    """An utterance for each sentence with times, or its problem."""
+    path, cues = recordings.audio[name], transcripts.cues[name]
+    shown = recordings.name_of(path)
+    try:
+        pieces = pieces_of(path, cues)
+    except Unreadable as error:
+        yield Problem(shown, str(error))
+        return
+    for cue, piece in zip(cues, pieces, strict=True):
+        spoken = Spoken(cue.text, transcripts.place_of(name, cue))
+        at = f"{shown}, from {cue.begin:,.1f} s"
+        try:
+            yield measured(name_of_piece(name, cue), at, path, spoken, limits, piece)
+        except Unreadable as error:
+            yield Problem(at, str(error))
+
+
+def there_already(utterances: Sequence[Utterance]) -> Iterator[Problem]:
+    """The pieces of a long recording that have the name of another recording."""
+    counts = Counter(one.name for one in utterances)
+    for one in utterances:
+        if one.piece is not None and counts[one.name] > 1:
+            yield Problem(one.file, f"would be called {one.name}, as another recording; rename it")
+
+
+def measured(
+    name: str,
+    shown: str,
+    path: Path,
+    spoken: Spoken | None,
+    limits: Limits,
+    piece: Piece | None = None,
+) -> Utterance:
     """One recording, with its speech found and its loudness measured.
 
     Raises:
         Unreadable: it cannot be read, is silent, too long or too short.
     """
-    sound = read_sound(path, limits.most_seconds)
+    sound = read_sound(path, limits.most_seconds, piece=piece)
     begin, end = speech_in(sound.samples, sound.rate)
     if not end:
         raise Unreadable("is silent")
     speech = sound.samples[begin:end]
     if len(speech) / sound.rate > limits.most_seconds:
-        raise Unreadable(too_long(len(speech) / sound.rate, limits.most_seconds))
+        raise TooLong(too_long(len(speech) / sound.rate, limits.most_seconds))
     if len(speech) / sound.rate < max(limits.least_seconds, 2 * MARGIN_SECONDS):
         raise Unreadable(f"is too short: {len(speech) / sound.rate:.2f} s")
     loudness, peak = loudness_of(speech, sound.rate), float(np.abs(speech).max())
@@ -176,6 +227,7 @@ def measured(name: str, shown: str, path: Path, spoken: Spoken | None, limits: L
         gain=gain_to(loudness, peak),
         clipped=sound.clipped,
         cancelled=sound.cancelled,
+        piece=piece,
     )
 
 

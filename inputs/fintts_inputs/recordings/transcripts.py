@@ -1,7 +1,7 @@
 """The text of each recording: beside it, or in a list of the whole folder.
 
 Supported are .lab and .txt beside the recording, LJSpeech's metadata.csv, JSON lines as NeMo and
-others write them, and the metadata of a Hugging Face audiofolder.
+others write them, the metadata of a Hugging Face audiofolder, and texts with times (.srt, .vtt).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from fintts_inputs.data.files import read_text
 from fintts_inputs.folder import Problem, nfc
 from fintts_inputs.recordings.files import AUDIO
+from fintts_inputs.recordings.timed import in_sentences, read_timed
 from fintts_store.disk.reading import read_limited
 from fintts_store.errors import StoreError
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from fintts_inputs.recordings.files import Recordings
+    from fintts_inputs.recordings.timed import Cue
     from fintts_inputs.text.finnish_numbers import Spelling
 
     Spell = Callable[[str], tuple[str, tuple[Spelling, ...]]]
@@ -51,6 +53,15 @@ class Transcripts:
 
     by_name: dict[str, Spoken] = field(default_factory=dict[str, Spoken])
     problems: list[Problem] = field(default_factory=list[Problem])
+    cues: dict[str, list[Cue]] = field(default_factory=dict[str, "list[Cue]"])
+    """the sentences by whose times a recording is cut; its name is not in `by_name`"""
+    timed: dict[str, str] = field(default_factory=dict[str, str])
+    """the file of the times, by the same names"""
+    warnings: list[Problem] = field(default_factory=list[Problem])
+
+    def place_of(self, name: str, cue: Cue) -> str:
+        """Where a sentence with times begins."""
+        return f"{self.timed[name]}, cue {cue.number}"
 
     def spell_out(self, spell: Spell) -> list[Problem]:
         """Puts numbers and abbreviations of each text into words; returns each change by place."""
@@ -59,11 +70,20 @@ class Transcripts:
             text, found = spell(spoken.text)
             self.by_name[name] = replace(spoken, text=text)
             changes += [Problem(spoken.place, f"{one} → {words}") for one, words in found]
+        for name, cues in self.cues.items():
+            spelled = [(cue, *spell(cue.text)) for cue in cues]
+            self.cues[name] = [cue._replace(text=text) for cue, text, _ in spelled]
+            changes += [
+                Problem(self.place_of(name, cue), f"{one} → {words}")
+                for cue, _, found in spelled
+                for one, words in found
+            ]
         return changes
 
 
 def read_transcripts(recordings: Recordings) -> Transcripts:
-    """Reads every text; one beside the recording takes precedence over one in a list."""
+    """Reads every text; one beside the recording takes precedence over one in a list, and a text
+    with times counts where there is no other."""
     found = Transcripts()
     for name, path in recordings.texts.items():
         shown = recordings.name_of(path)
@@ -74,12 +94,34 @@ def read_transcripts(recordings: Recordings) -> Transcripts:
             found.by_name[name] = Spoken(transcript.text, shown)
     for shown, path in recordings.lists.items():
         _read_list(recordings, shown, path, found)
+    for name, path in recordings.timed.items():
+        _read_timed(recordings, name, path, found)
     found.problems += [
         Problem(spoken.place, f"is the text of {name}, which has no recording")
         for name, spoken in found.by_name.items()
         if name not in recordings.audio
     ]
     return found
+
+
+def _read_timed(recordings: Recordings, name: str, path: Path, found: Transcripts) -> None:
+    shown = recordings.name_of(path)
+    if name not in recordings.audio:
+        found.warnings.append(Problem(shown, f"is the text of {name}, which has no recording"))
+    elif name in recordings.texts:
+        other = recordings.name_of(recordings.texts[name])
+        found.warnings.append(Problem(shown, f"is not used: {other} has the whole text"))
+    elif name in found.by_name:
+        other = found.by_name[name].place
+        found.warnings.append(Problem(shown, f"is not used: {other} has the whole text"))
+    else:
+        timed = read_timed(path)
+        found.problems += [Problem(shown, fault) for fault in timed.faults]
+        found.warnings += [
+            Problem(shown, f"has no text in cue {number}; it is left out") for number in timed.empty
+        ]
+        found.timed[name] = shown
+        found.cues[name] = [] if timed.faults else in_sentences(timed.cues)
 
 
 def _read_list(recordings: Recordings, shown: str, path: Path, found: Transcripts) -> None:

@@ -11,6 +11,7 @@ from fintts_inputs.recordings.sound import Unreadable, amplified, read_sound
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from fintts_inputs.recordings.piece import Piece
     from fintts_inputs.recordings.sound import Samples
 
 
@@ -26,6 +27,7 @@ class Utterance:
         begin: the first sample of the speech; `end` is one past the last.
         loudness: of the speech, in LUFS.
         gain: the factor to amplify by.
+        piece: of a long recording; digest, begin and end are then of this piece.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Utterance:
     gain: float
     clipped: int
     cancelled: bool
+    piece: Piece | None = None
 
     @property
     def seconds(self) -> float:
@@ -61,13 +64,21 @@ class Utterance:
         return sum(character.isalnum() for character in self.text) / self.seconds
 
 
-def prepared(path: Path, digest: str, begin: int, end: int, gain: float, rate: int) -> Samples:
+def prepared(
+    path: Path,
+    digest: str,
+    begin: int,
+    end: int,
+    gain: float,
+    rate: int,
+    piece: Piece | None = None,
+) -> Samples:
     """The speech of a recording, cut, amplified and resampled.
 
     Raises:
         Unreadable: it cannot be read, or has changed since the survey.
     """
-    sound = read_sound(path, math.inf)
+    sound = read_sound(path, math.inf, piece=piece)
     if sound.digest != digest:
         raise Unreadable("has changed since it was checked; run the command again")
     return amplified(sound.samples[begin:end], sound.rate, gain, rate)

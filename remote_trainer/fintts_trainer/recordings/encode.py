@@ -126,7 +126,7 @@ class _Encoding:
     def _wave(self, one: PlannedUtterance) -> Wave | None:
         rate = self._codec.shape.sample_rate
         try:
-            return prepared(one.path, one.digest, one.begin, one.end, one.gain, rate)
+            return prepared(one.path, one.digest, one.begin, one.end, one.gain, rate, one.piece)
         except Unreadable as error:
             self._failed.append((one.file, str(error)))
             return None

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from command_line import invoke
@@ -15,9 +16,11 @@ from fintts_cli.estimate.run_inputs import RunInputs
 from fintts_cli.launch.upload import check_inputs
 from fintts_cli.settings.model import Settings
 from fintts_cli.settings.read import read_settings
+from fintts_cli.speech.originals import originals_in
 from fintts_inputs.errors import DataProblem
+from fintts_store.backends.directory import DirectoryStore
 from recorded_project import write_recorded_project
-from recordings import speech, write_recording
+from recordings import speech, text_of, write_recording
 
 
 @pytest.fixture
@@ -79,3 +82,28 @@ def test_the_command_tells_it(settings: Settings, own_folder: Path) -> None:
         json.loads(invoke(["estimate", "--json"]).stdout)["encoding_seconds"]
         > 2 * told["encoding_seconds"]
     )
+
+
+def test_texts_with_times_count_as_the_check_counts_them(
+    settings: Settings, own_folder: Path
+) -> None:
+    without = glance(settings).workload.samples + glance(settings).workload.held_out
+    folder = own_folder / "recordings"
+    sounds = [speech(30 + number, 2.2) for number in range(3)]
+    path = write_recording(folder, "talk.wav", np.concatenate(sounds), text=None)
+    cues = [
+        f"00:{2.8 * n + 0.3:06.3f} --> 00:{2.8 * n + 2.5:06.3f}\n{text_of(30 + n)}."
+        for n in range(3)
+    ]
+    path.with_suffix(".srt").write_text("\n\n".join(cues))
+    checked = check_inputs(settings.run_config())
+    seen, known = glance(settings), glance(settings, checked=checked)
+    assert seen.workload.samples == known.workload.samples
+    assert seen.workload.samples + seen.workload.held_out == without + 3
+    assert checked.recordings is not None
+    utterances = checked.recordings.survey.utterances
+    assert list(originals_in(folder)) == sorted(one.name for one in utterances)
+    parts = checked.recordings.upload(
+        DirectoryStore(own_folder / "store"), lambda _sentence: None
+    ).parts
+    assert len(parts) == len(checked.recordings.parts) > 0

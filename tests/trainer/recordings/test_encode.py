@@ -304,3 +304,26 @@ def test_the_survey_reads_what_is_encoded(source: Path) -> None:
     sound = read_sound(one.path, 10)
     assert sound.digest == one.digest
     assert one.seconds == pytest.approx((one.end - one.begin) / sound.rate)
+
+
+def test_a_recording_cut_by_times_is_encoded_once(tmp_path: Path) -> None:
+    sounds = [speech(number, 0.6) for number in range(3)]
+    path = write_recording(tmp_path / "from", "talk.wav", np.concatenate(sounds), text=None)
+    subtitles, each = path.with_suffix(".vtt"), len(sounds[0]) / 44_100
+    cues = [
+        f"00:{n * each + 0.25:06.3f} --> 00:{n * each + 0.95:06.3f}\n{text_of(n)}."
+        for n in range(3)
+    ]
+    subtitles.write_text("WEBVTT\n\n" + cues[0])
+    assert encode(path.parent, tmp_path / "to").new == 1
+    subtitles.write_text("WEBVTT\n\n" + "\n\n".join(cues[::2]))
+    again = encode(path.parent, tmp_path / "to")
+    assert (again.new, again.kept, again.failed) == (1, 1, [])
+    before = content(tmp_path / "to")
+    again = encode(path.parent, tmp_path / "to")
+    assert (again.new, again.kept) == (0, 2)
+    assert content(tmp_path / "to") == before
+    names = {name.removesuffix(".lab") for name in before if name.endswith(".lab")}
+    assert {"talk-000000250", f"talk-{round(1000 * (2 * each + 0.25)):09}"} <= names
+    lab = (tmp_path / "to" / "talk-000000250.lab").read_text()
+    assert lab.strip() == f"{text_of(0)}."

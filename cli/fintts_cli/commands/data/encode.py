@@ -33,8 +33,8 @@ def encode(
     """Turn recordings into training data.
 
     Reads WAV, FLAC, MP3 and OGG with their texts: .txt or .lab beside them, LJSpeech's
-    metadata.csv, JSON lines or a Hugging Face audiofolder. Lists every problem with its file. A
-    second call encodes only what is new.
+    metadata.csv, JSON lines or a Hugging Face audiofolder. Cuts long recordings by a .srt or .vtt
+    beside them. Lists every problem with its file. A second call encodes only what is new.
     """
     require_encoder()
     terminal = Terminal(json=json, quiet=quiet)
