@@ -59,6 +59,6 @@ def test_from_recordings_to_a_second_run(tmp_path: Path) -> None:
     new = shell("cloud", "launch", "--name", "three", "--dry-run")
     assert new.returncode == 2
     assert "the data folder" in new.stderr
-    assert "resumes without it, by its --name" in new.stderr
+    assert "resumes by --name" in new.stderr
     compared = shell.document("store", "check", "--read-data")
     assert [one for one in compared["faults"] if one["kind"] == "damaged"] == []

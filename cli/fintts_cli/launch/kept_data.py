@@ -60,7 +60,7 @@ def kept_if_missing(store: Store, run: str, folder: Path) -> KeptData | None:
     except KeyNotFound:
         raise FolderMissing(
             f"the data folder {folder} does not exist",
-            "set data to where it is now, or resume a run by its --name",
+            "set data to where it is now; a run whose data are in the store resumes by --name",
         ) from None
     dataset = _dataset_of(store, record)
     if dataset is None:
