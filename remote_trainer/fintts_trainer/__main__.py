@@ -28,7 +28,6 @@ from fintts_store.opening import open_store
 from fintts_store.output.redaction import clean_logs, without_secrets
 from fintts_store.output.streams import take_over
 from fintts_store.output.visible import visible
-from fintts_store.runs.records import StopReason
 from fintts_trainer.errors import PeerLost, TrainerError
 from fintts_trainer.processes.launcher import ProcessGroup, trainer_command
 from fintts_trainer.processes.layout import ProcessLayout
@@ -151,7 +150,7 @@ def _run(job: Job) -> int:
         return DONE  # the first process writes the result, and may still be saving
     if result is None:
         return INTERRUPTED if preemption.signal == signal.SIGINT else PREEMPTED
-    return FAILED if result.stop_reason in (StopReason.NAN_LOSS, StopReason.FAILED) else DONE
+    return FAILED if result.stop_reason.is_failure else DONE
 
 
 def _lead(job: Job, layout: ProcessLayout) -> int:

@@ -41,7 +41,6 @@ from fintts_cli.runs.clock import refuse_wrong_clock
 from fintts_cli.runs.earlier_launches import so_far
 from fintts_cli.runs.instances.requested import instances_of
 from fintts_cli.runs.status.listing import look_at
-from fintts_cli.runs.status.phase import BAD_ENDINGS
 from fintts_cli.runs.status.stop_reason import how_it_stopped, patience_of
 from fintts_cli.settings.cross_checks import refuse_senseless
 from fintts_cli.settings.option_names import keyed, naming_origins
@@ -185,7 +184,7 @@ def _conclude(terminal: Terminal, runs: "RunStore", run: str, code: int) -> None
         raise CliError(f"the trainer failed with exit code {code}", again, exit_code=exit_code)
     patience = patience_of(read_run(runs, run).config)
     ended = how_it_stopped(result.stop_reason, result.step, patience=patience)
-    if result.stop_reason in BAD_ENDINGS:
+    if result.stop_reason.is_failure:
         raise CheckFailed(result.message or f"run {run} {ended}")
     if terminal.json:
         terminal.document(result.model_dump(mode="json"))

@@ -47,7 +47,7 @@ class Cue(NamedTuple):
 class TimedText(NamedTuple):
     """The cues of a file. With faults it cannot be used; `empty` are numbers of cues without text.
 
-    Each fault is a sentence that goes on from the file's name.
+    Each fault is a sentence, to be read after the file's name.
     """
 
     cues: list[Cue]
@@ -84,13 +84,13 @@ def _parsed(text: str) -> Iterator[Cue | str]:
         if header or _NO_CUES.match(lines[0]):
             continue
         if not places:
-            yield f"has text without times after cue {number}: {lines[0][:30]}"
+            yield f"text without times after cue {number}: {lines[0][:30]}"
             continue
         number += len(places)
         if len(places) > 1:
-            yield f"has no empty line before cue {number}"
+            yield f"no empty line before cue {number}"
         elif (times := _TIMES.fullmatch(lines[places[0]])) is None:
-            yield f"has times in cue {number} that cannot be read: {lines[places[0]].strip()[:40]}"
+            yield f"cue {number} has times that cannot be read: {lines[places[0]].strip()[:40]}"
         else:
             said = lines[places[0] + 1 :]
             yield Cue(
@@ -112,12 +112,12 @@ def _seconds(parts: Sequence[str | None]) -> float:
 def _faults_of(cues: Sequence[Cue]) -> Iterator[str]:
     for cue in cues:
         if cue.end <= cue.begin:
-            yield f"has a cue {cue.number} that ends before it begins"
+            yield f"cue {cue.number} ends before it begins"
     for one, other in pairwise(cues):
         if other.begin < one.begin:
-            yield f"has a cue {other.number} that begins before cue {one.number}"
+            yield f"cue {other.number} begins before cue {one.number}"
         elif one.end - other.begin > TOLERANCE_SECONDS:
-            yield f"has cues {one.number} and {other.number} that overlap"
+            yield f"cues {one.number} and {other.number} overlap"
 
 
 def in_sentences(cues: Sequence[Cue]) -> list[Cue]:

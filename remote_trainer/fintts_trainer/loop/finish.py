@@ -10,7 +10,7 @@ from fintts_store.errors import StoreError, StoreUnreachable
 from fintts_store.network.retrying import insist
 from fintts_store.runs.end_run import end_run, kept_steps
 from fintts_store.runs.records import Phase, Result, StopReason
-from fintts_trainer.loop.reasons import FAILURES, PREEMPTED
+from fintts_trainer.loop.reasons import PREEMPTED
 from fintts_trainer.processes.hang_limits import FINAL_WRITES_SECONDS, upload_limit
 from fintts_trainer.session.metrics import upload_tensorboard
 from fintts_trainer.session.notifier import AT_END_SECONDS, BEFORE_EXIT_SECONDS
@@ -57,8 +57,9 @@ def finish(
     if not is_safe:
         raise trouble
     session.uploader.close()
-    session.heartbeat.end(Phase.FAILED if reason in FAILURES else Phase.DONE)
-    result = insist(lambda: write_result(training, session, StopReason(reason)), GRACE_SECONDS)
+    ended = StopReason(reason)
+    session.heartbeat.end(Phase.FAILED if ended.is_failure else Phase.DONE)
+    result = insist(lambda: write_result(training, session, ended), GRACE_SECONDS)
     log(f"ended at step {result.step}: {result.stop_reason}")
     session.notifications.ended(result)
     session.notifications.close(_last_seconds(leaves_early=leaves_early))
@@ -134,7 +135,7 @@ def _unheard(training: Training) -> str:
     return (
         f"{monitor} could not be measured at the last {state.unheard_checks} checks{why}; the run "
         "ended rather than go on without early stopping, and step "
-        f"{state.step} is saved: launch it again once the cause is mended"
+        f"{state.step} is saved: fix the cause and launch it again"
     )
 
 

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     Reason = StopReason | Literal["preempted"]
 
 PREEMPTED: Literal["preempted"] = "preempted"
-FAILURES = (StopReason.NAN_LOSS, StopReason.FAILED)
 REASONS: tuple[Reason, ...] = (
     PREEMPTED,
     StopReason.REQUESTED,

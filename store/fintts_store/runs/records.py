@@ -51,6 +51,11 @@ class StopReason(StrEnum):
     NAN_LOSS = "nan_loss"
     FAILED = "failed"
 
+    @property
+    def is_failure(self) -> bool:
+        """Whether the run could not go on."""
+        return self in (StopReason.NAN_LOSS, StopReason.FAILED)
+
 
 class StopForecast(Record):
     """When the run ends, by early stopping or at max_steps: P10, P50 and P90 of a forecast.

@@ -82,27 +82,27 @@ ONE, TWO = "00:00:01,000 --> 00:00:02,000", "00:00:03,000 --> 00:00:04,000"
     ("content", "faults"),
     [
         (b"", ["is empty"]),
-        (b"a\n", ["has text without times after cue 0: a"]),
+        (b"a\n", ["text without times after cue 0: a"]),
         (b"WEBVTT\n\nNOTE nothing\n", ["has no text with times"]),
         (srt((ONE, "a"), (TWO, "\xe4")).encode("latin-1"), ["is not UTF-8: its byte 68 is 0xE4"]),
         (srt((ONE, "a")).encode("utf-16"), ["is UTF-16"]),
         (b"x" * (4 * 1024**2 + 1), ["is too large"]),
-        (srt((TWO, "a"), (ONE, "b")), ["has a cue 2 that begins before cue 1"]),
+        (srt((TWO, "a"), (ONE, "b")), ["cue 2 begins before cue 1"]),
         (
             srt((ONE, "a"), ("00:00:01,400 --> 00:00:04,000", "b")),
-            ["has cues 1 and 2 that overlap"],
+            ["cues 1 and 2 overlap"],
         ),
-        (srt(("00:00:02,000 --> 00:00:01,000", "a")), ["has a cue 1 that ends before it begins"]),
+        (srt(("00:00:02,000 --> 00:00:01,000", "a")), ["cue 1 ends before it begins"]),
         (
             srt((ONE, "a"), ("soon --> later", "b")),
-            ["has times in cue 2 that cannot be read: soon"],
+            ["cue 2 has times that cannot be read: soon"],
         ),
-        (srt(("00:99:01,000 --> 00:99:02,000", "a")), ["has times in cue 1 that cannot be read"]),
-        (srt((ONE, f"a\n2\n{TWO}\nb")), ["has no empty line before cue 2"]),
-        (srt((ONE, "a\n\nsecond line")), ["has text without times after cue 1: second line"]),
+        (srt(("00:99:01,000 --> 00:99:02,000", "a")), ["cue 1 has times that cannot be read"]),
+        (srt((ONE, f"a\n2\n{TWO}\nb")), ["no empty line before cue 2"]),
+        (srt((ONE, "a\n\nsecond line")), ["text without times after cue 1: second line"]),
         (
             srt((TWO, "a"), (ONE, "b"), ("x --> y", "c")),
-            ["has times in cue 3 that cannot be read", "has a cue 2 that begins before cue 1"],
+            ["cue 3 has times that cannot be read", "cue 2 begins before cue 1"],
         ),
     ],
 )
@@ -232,7 +232,7 @@ def test_a_whole_text_counts_before_times(tmp_path: Path) -> None:
     [
         ("00:00:12,000 --> 00:00:14,000", "talk.wav", "(cue 4) ends at 14.0 s"),
         ("00:00:09,700 --> 00:00:09,710", "talk.wav, from 9.7 s", "is silent"),
-        ("00:00:09,700 --> 00:00:09,600", "talk.srt", "has a cue 4 that ends before it begins"),
+        ("00:00:09,700 --> 00:00:09,600", "talk.srt", "cue 4 ends before it begins"),
     ],
 )
 def test_a_text_that_fits_no_sound_is_a_problem(

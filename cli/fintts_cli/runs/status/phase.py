@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from fintts_cli.runs.instances.at_work import FRESH_WITHIN
-from fintts_store.runs.records import Phase, StopReason
+from fintts_store.runs.records import Phase
 
 if TYPE_CHECKING:
     from fintts_cli.runs.instances.view import InstanceView
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 STALE_AFTER = timedelta(seconds=120)
 """Heartbeats come every few seconds; after two minutes without one, something is wrong."""
-BAD_ENDINGS = (StopReason.FAILED, StopReason.NAN_LOSS)
 
 
 def is_silent(
@@ -52,7 +51,7 @@ def phase_of(
 def _ended(result: Result, instance: InstanceView) -> tuple[Phase, str | None]:
     if instance.is_live:
         return Phase.TEARING_DOWN, instance.message or result.message
-    return (Phase.FAILED if result.stop_reason in BAD_ENDINGS else Phase.DONE), result.message
+    return (Phase.FAILED if result.stop_reason.is_failure else Phase.DONE), result.message
 
 
 def _lost(status: Status | None, why: str | None) -> str:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fintts_cli.places import LOCAL
-from fintts_cli.runs.status.phase import BAD_ENDINGS
 from fintts_cli.runs.status.stop_reason import how_it_stopped
 from fintts_cli.wording import iso
 from fintts_store.runs.records import Phase, StopReason
@@ -125,7 +124,7 @@ class RunView:
     @property
     def ended_well(self) -> bool:
         """Whether the run has a successful result."""
-        return self.stop_reason is not None and self.stop_reason not in BAD_ENDINGS
+        return self.stop_reason is not None and not self.stop_reason.is_failure
 
     @property
     def ending(self) -> str:

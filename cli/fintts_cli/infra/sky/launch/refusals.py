@@ -141,7 +141,8 @@ def is_refused_everywhere(said: str) -> bool:
 
 
 def is_refused_for_good(said: str) -> bool:
-    """Whether each place that SkyPilot tried refused for a reason that only you can mend."""
+    """Whether each place that SkyPilot tried refused for a reason that waiting does not
+    change."""
     return _refused_with(said, LASTING)
 
 
